@@ -1,0 +1,54 @@
+/**
+ * `stekbal check -c FILE`: says everything that is wrong with a configuration file.
+ * Main thread.
+ */
+
+import { Command } from 'commander';
+import type { Config } from '../config/config.ts';
+import { formatDiagnostic } from '../config/diagnostics.ts';
+import { loadConfig } from '../config/load.ts';
+
+/** sysexits.h: something was found in an unconfigured or misconfigured state. */
+export const EX_CONFIG = 78;
+
+interface CheckOptions {
+  config: string;
+  quiet?: true;
+}
+
+/** The command. It sets process.exitCode: 0, or 78 when the file has an error. */
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('check a configuration file: exit 0, or 78 with every error')
+    .requiredOption('-c, --config <file>', 'the configuration file (YAML)')
+    .option('-q, --quiet', 'print errors only: no warnings, no summary')
+    .action((options: CheckOptions) => {
+      const quiet = options.quiet === true;
+      const config = loadOrExplain(options.config, { warnings: !quiet });
+      if (config !== null && !quiet) process.stdout.write(`${options.config}: ok (${summarize(config)})\n`);
+    });
+}
+
+/** Loads a file and prints its diagnostics to stderr. Null, and exit code 78 set, when there was an error. */
+export function loadOrExplain(file: string, print: { warnings: boolean } = { warnings: true }): Config | null {
+  const { config, diagnostics } = loadConfig(file);
+  const shown = diagnostics.filter((diagnostic) => print.warnings || diagnostic.severity === 'error');
+  if (shown.length > 0) process.stderr.write(`${shown.map(formatDiagnostic).join('\n')}\n`);
+  if (config === null) process.exitCode = EX_CONFIG;
+  return config;
+}
+
+/** `2 listeners, 1 pool, 3 nodes, 1 service` */
+function summarize(config: Config): string {
+  const nodes = config.pools.reduce((sum, pool) => sum + pool.nodes.length, 0);
+  return [
+    count(config.listeners.length, 'listener'),
+    count(config.pools.length, 'pool'),
+    count(nodes, 'node'),
+    count(config.services.length, 'service'),
+  ].join(', ');
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+}

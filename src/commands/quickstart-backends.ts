@@ -1,0 +1,30 @@
+/**
+ * The demo backends of `stekbal quickstart`: small servers that say who they are. A worker thread of their own, so that
+ * the main thread carries no request.
+ */
+
+import http from 'node:http';
+import { parentPort, workerData } from 'node:worker_threads';
+
+interface Backend {
+  readonly host: string;
+  readonly port: number;
+  readonly address: string;
+}
+
+let answered = 0;
+
+const listening = (workerData as Backend[]).map(({ host, port, address }) => {
+  const server = http.createServer((request, response) => {
+    request.resume();
+    response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+    response.end(`backend ${address} answered ${request.method} ${request.url} (request ${++answered})\n`);
+  });
+  return new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+});
+
+await Promise.all(listening);
+parentPort?.postMessage('listening');

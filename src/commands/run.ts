@@ -1,0 +1,108 @@
+/**
+ * `stekbal run -c FILE`: runs in the foreground until it is told to stop. Main thread.
+ *
+ * SIGHUP reloads, SIGTERM and SIGINT drain and exit 0; a second one ends at once.
+ */
+
+import { Command } from 'commander';
+import type { BindAddress } from '../boards/listener-task.ts';
+import { type Config, formatListenAddress } from '../config/config.ts';
+import { Edge } from '../control/edge.ts';
+import { createLog, type Log } from '../control/log.ts';
+import { ListenError } from '../control/supervisor.ts';
+import { EX_CONFIG, loadOrExplain } from './check.ts';
+
+/** Ended by a second signal: connections were cut. 128 + SIGTERM, as a shell would say it. */
+const EXIT_SECOND_SIGNAL = 143;
+
+/** The command. It sets process.exitCode: 78 for a bad configuration, 1 where an address cannot be listened on. */
+export function runCommand(): Command {
+  return new Command('run')
+    .description('run in the foreground; log to stderr')
+    .requiredOption('-c, --config <file>', 'the configuration file (YAML)')
+    .action(async ({ config: file }: { config: string }) => {
+      const config = loadOrExplain(file);
+      if (config !== null && explainUnserved(config)) await run(config);
+    });
+}
+
+/** Runs until stopped. `onServing` is told the addresses once all threads listen. */
+export async function run(config: Config, onServing?: (addresses: readonly string[]) => void): Promise<void> {
+  const log = createLog(config.logLevel);
+  warnOfSalt(config, log);
+  const edge = new Edge(config, log);
+  const stop = stopOnSignals(edge, log);
+  process.on('SIGHUP', () => void edge.reload());
+  try {
+    const bound = await edge.start();
+    const addresses = bound.map((address) => (address === null ? '' : formatBound(address)));
+    log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
+    onServing?.(addresses);
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    explainListenError(error, config);
+    process.exitCode = 1;
+    return;
+  }
+  await stop;
+}
+
+/** Resolves when the edge has drained after a first signal. */
+function stopOnSignals(edge: Edge, log: Log): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (++signals > 1) {
+      log.warn({ signal }, 'ended at once, by a second signal');
+      process.exit(EXIT_SECOND_SIGNAL);
+    }
+    log.info({ signal }, 'draining: no new connections; a second signal ends at once');
+    edge.drain().then((connectionsCut) => {
+      if (connectionsCut > 0) log.warn({ connectionsCut }, 'drain timeout: connections were cut');
+      log.info('drained');
+      process.exitCode = 0;
+      resolve();
+    }, reject);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return promise;
+}
+
+/** What the configuration may ask for and this version does not do. False, with exit code 78 set, where it asks so. */
+function explainUnserved(config: Config): boolean {
+  const unserved = config.listeners.filter((l) => l.tls !== null || l.address.kind === 'fd');
+  for (const { path, tls } of unserved) {
+    const what = tls !== null ? 'a tls listener' : 'socket activation';
+    process.stderr.write(
+      `${path.file}:${path.line}:${path.column}: ${what} is not served by this version; not started\n`,
+    );
+  }
+  if (unserved.length > 0) process.exitCode = EX_CONFIG;
+  return unserved.length === 0;
+}
+
+function warnOfSalt(config: Config, log: Log): void {
+  for (const { name, affinity } of config.services) {
+    if (!affinity?.useSalt || affinity.salt !== null) continue;
+    log.warn({ service: name }, 'no affinity_salt: a random one until the next start, so ids differ between edges');
+  }
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there; stop it, or choose another port',
+  EACCES: 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or root',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'the host name is not known',
+};
+
+function explainListenError(error: ListenError, config: Config): void {
+  const listener = config.listeners[error.listener];
+  const where = listener ? `${listener.path.file}:${listener.path.line}:${listener.path.column}: ` : '';
+  const what = listener ? `cannot listen on ${formatListenAddress(listener.address)}` : error.message;
+  process.stderr.write(`${where}${what}: ${error.code}: ${ADVICE[error.code] ?? error.message}\n`);
+}
+
+function formatBound(address: BindAddress): string {
+  return formatListenAddress(address.kind === 'tcp' ? { ...address } : { ...address });
+}

@@ -1,0 +1,136 @@
+/**
+ * From the schema's output, snake_case as in the file, to the Config that the program consumes.
+ * Nothing can fail here: every check has passed. Main thread.
+ */
+
+import { availableParallelism } from 'node:os';
+import { parseHostPattern } from './addresses.ts';
+import { absoluteAddress } from './check-listeners.ts';
+import type {
+  AffinityConfig,
+  Config,
+  LimitsConfig,
+  ListenerConfig,
+  PoolConfig,
+  ServiceConfig,
+  StekShareConfig,
+  TlsConfig,
+} from './config.ts';
+import { resolvePath } from './files.ts';
+import type { RawConfig } from './schema.ts';
+import type { YamlSource } from './source.ts';
+
+type RawListener = RawConfig['listeners'][number];
+type RawService = RawConfig['services'][string];
+
+const WORKERS_MAX = 256;
+
+/** Fills in what depends on the machine and its environment, and makes paths absolute. */
+export function resolveConfig(source: YamlSource, raw: RawConfig, stekShare: StekShareConfig | null): Config {
+  const { admin } = raw;
+  return {
+    file: source.file,
+    workers: raw.workers === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : raw.workers,
+    drainTimeoutMs: raw.drain_timeout,
+    workerHangTimeoutMs: raw.worker_hang_timeout,
+    stateDir: raw.state_dir === null ? runtimeDirectory() : resolvePath(source, raw.state_dir),
+    sessionIdContext: raw.session_id_context,
+    logLevel: raw.log_level,
+    limits: resolveLimits(raw.limits),
+    listeners: raw.listeners.map((listener, index) => resolveListener(source, listener, index)),
+    pools: Object.entries(raw.pools).map(([name, pool]) => resolvePool(name, pool.nodes)),
+    services: Object.entries(raw.services).map(([name, service]) => resolveService(name, service)),
+    stekShare,
+    admin:
+      admin === undefined
+        ? null
+        : {
+            address: absoluteAddress(source, admin.address),
+            tokenFile: admin.token_file === null ? null : resolvePath(source, admin.token_file),
+          },
+  };
+}
+
+/** systemd sets RUNTIME_DIRECTORY, with colons between when the unit has several: systemd.exec(5). */
+function runtimeDirectory(): string | null {
+  return process.env.RUNTIME_DIRECTORY?.split(':')[0] || null;
+}
+
+function resolveLimits(raw: RawConfig['limits']): LimitsConfig {
+  return {
+    headBytesMax: raw.max_head_size,
+    headersMax: raw.max_headers,
+    // A written value is at most max_head_size (checkLimits); the default yields.
+    targetBytesMax: Math.min(raw.max_target_size, raw.max_head_size),
+    headerTimeoutMs: raw.header_timeout,
+  };
+}
+
+function resolveListener(source: YamlSource, raw: RawListener, index: number): ListenerConfig {
+  return {
+    address: absoluteAddress(source, raw.address),
+    service: raw.service,
+    hosts: Object.entries(raw.hosts).map(([host, service]) => {
+      const pattern = parseHostPattern(host);
+      return { pattern: pattern.ok ? pattern.value : host, service };
+    }),
+    tls: raw.tls === undefined ? null : resolveTls(source, raw.tls),
+    path: source.locate(['listeners', index]),
+  };
+}
+
+function resolveTls(source: YamlSource, raw: NonNullable<RawListener['tls']>): TlsConfig {
+  return {
+    certificates: raw.certificates.map(({ cert_file, key_file }) => ({
+      certFile: resolvePath(source, cert_file),
+      keyFile: resolvePath(source, key_file),
+    })),
+    minVersion: raw.min_version,
+    ticketLifetimeMs: raw.ticket_lifetime,
+  };
+}
+
+function resolvePool(name: string, nodes: RawConfig['pools'][string]['nodes']): PoolConfig {
+  return { name, nodes: (nodes ?? []).map(({ address, weight, drain }) => ({ ...address, weight, drain })) };
+}
+
+function resolveService(name: string, raw: RawService): ServiceConfig {
+  return {
+    name,
+    role: raw.role,
+    pool: raw.pool,
+    balance: raw.balance,
+    persistClient: raw.persist_client,
+    persistClientIdleTimeoutMs: raw.persist_client_idle_timeout,
+    persistBackend: raw.persist_backend,
+    backendPersistCache: raw.backend_persist_cache,
+    backendIdleTimeoutMs: raw.backend_idle_timeout,
+    verifyBackend: raw.verify_backend,
+    verifyBackendPath: raw.verify_backend_path,
+    connectTimeoutMs: raw.connect_timeout,
+    responseTimeoutMs: raw.response_timeout,
+    bodyTimeoutMs: raw.body_timeout,
+    tunnelTimeoutMs: raw.tunnel_timeout,
+    retries: raw.retries,
+    via: raw.via,
+    affinity: raw.affinity ? resolveAffinity(raw) : null,
+  };
+}
+
+function resolveAffinity(raw: RawService): AffinityConfig {
+  const maxAgeMs = raw.affinity_cookie_max_age;
+  return {
+    cookieName: raw.affinity_cookie_header,
+    useSalt: raw.affinity_use_salt,
+    salt: raw.affinity_use_salt ? raw.affinity_salt : null,
+    useDomain: raw.affinity_use_domain,
+    cookie: {
+      httpOnly: raw.affinity_cookie_http_only,
+      secure: raw.affinity_cookie_secure,
+      sameSite: raw.affinity_cookie_same_site,
+      maxAgeS: maxAgeMs === null ? null : Math.floor(maxAgeMs / 1000),
+      domain: raw.affinity_cookie_domain,
+      partitioned: raw.affinity_cookie_partitioned,
+    },
+  };
+}

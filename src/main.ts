@@ -1,0 +1,18 @@
+#!/usr/bin/env node
+/**
+ * The command line. Main thread.
+ *
+ * Exit codes: 0 done, 1 a failure at run time, 64 the command line is wrong, 78 the configuration is.
+ */
+
+const [major = 0] = process.versions.node.split('.').map(Number);
+if (major < 24) {
+  process.stderr.write(`stekbal needs Node 24 or later; this is ${process.version}. "npm start" brings its own.\n`);
+  process.exit(1);
+}
+
+// loaded only now: an older Node could not even parse what these import
+const { createProgram } = await import('./commands/program.ts');
+await createProgram().parseAsync();
+
+export {};

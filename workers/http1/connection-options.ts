@@ -1,0 +1,62 @@
+/**
+ * The Connection field (RFC 9110 section 7.6.1) of a message: what it asks of the connection, and which fields it
+ * says are meant for this hop alone. Listener threads.
+ */
+
+import { CLASS, equalsIgnoringCase, lower, TOKEN } from './chars.ts';
+import { type FieldTable, forEachMember } from './fields.ts';
+
+const CLOSE = lower('close');
+const KEEP_ALIVE = lower('keep-alive');
+const UPGRADE = lower('upgrade');
+const TE = lower('te');
+const HTTP2_SETTINGS = lower('http2-settings');
+
+/** Fields that no Connection field may name: leaving them out would change what the message means. */
+const PROTECTED = ['content-length', 'host', 'transfer-encoding', 'connection'].map(lower);
+
+export class ConnectionOptions {
+  close = false;
+  keepAlive = false;
+  upgrade = false;
+  /** The field is no list of tokens, or names a field it must not. */
+  malformed = false;
+  /** Pairs of start and end of the other options' names. */
+  readonly #nominated: number[] = [];
+
+  reset(): void {
+    this.close = this.keepAlive = this.upgrade = this.malformed = false;
+    this.#nominated.length = 0;
+  }
+
+  /** Adds a Connection field's value. */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    // the two values seen on nearly every connection, without a closure
+    if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) this.keepAlive = true;
+    else if (equalsIgnoringCase(bytes, start, end, CLOSE)) this.close = true;
+    else forEachMember(bytes, start, end, (s, e) => this.#addOption(bytes, s, e));
+  }
+
+  #addOption(bytes: Uint8Array, start: number, end: number): void {
+    if (equalsIgnoringCase(bytes, start, end, CLOSE)) this.close = true;
+    else if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) this.keepAlive = true;
+    else if (equalsIgnoringCase(bytes, start, end, UPGRADE)) this.upgrade = true;
+    else if (equalsIgnoringCase(bytes, start, end, TE) || equalsIgnoringCase(bytes, start, end, HTTP2_SETTINGS)) return;
+    else if (PROTECTED.some((name) => equalsIgnoringCase(bytes, start, end, name))) this.malformed = true;
+    else {
+      for (let i = start; i < end; i++)
+        if (((CLASS[bytes[i] as number] as number) & TOKEN) === 0) this.malformed = true;
+      this.#nominated.push(start, end);
+    }
+  }
+
+  /** Drops the lines whose names the Connection field gave. */
+  dropNominated(bytes: Uint8Array, fields: FieldTable): void {
+    for (let n = 0; n < this.#nominated.length; n += 2) {
+      const name = lower(Buffer.from(bytes.subarray(this.#nominated[n], this.#nominated[n + 1])).toString('latin1'));
+      for (let i = 0; i < fields.count; i++) {
+        if (equalsIgnoringCase(bytes, fields.start(i), fields.nameEnd(i), name)) fields.drop(i);
+      }
+    }
+  }
+}

@@ -1,0 +1,374 @@
+/**
+ * The head of a request: read from bytes, strictly, without allocation (RFC 9112 sections 2, 3 and 6). Where two
+ * readings are possible the request is refused, so that what a backend reads is what was routed here. Listener
+ * threads; one object a thread, overwritten by each parse.
+ */
+
+import { CLASS, CR, equalsIgnoringCase, HOST, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
+import { ConnectionOptions } from './connection-options.ts';
+import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
+import { FieldTable, forEachMember } from './fields.ts';
+import { NO_LENGTH, parseContentLength, readTransferEncoding } from './framing.ts';
+
+export interface HeadLimits {
+  readonly headBytesMax: number;
+  readonly headersMax: number;
+  readonly targetBytesMax: number;
+}
+
+const NAME = {
+  te: lower('te'),
+  host: lower('host'),
+  cookie: lower('cookie'),
+  expect: lower('expect'),
+  upgrade: lower('upgrade'),
+  connection: lower('connection'),
+  keepAlive: lower('keep-alive'),
+  contentLength: lower('content-length'),
+  http2Settings: lower('http2-settings'),
+  forwardedFor: lower('x-forwarded-for'),
+  forwardedHost: lower('x-forwarded-host'),
+  proxyConnection: lower('proxy-connection'),
+  forwardedProto: lower('x-forwarded-proto'),
+  transferEncoding: lower('transfer-encoding'),
+} as const;
+
+const CONTINUE = lower('100-continue');
+const H2C = lower('h2c');
+const HTTP_SCHEME = lower('http://');
+const HTTPS_SCHEME = lower('https://');
+const METHOD_BYTES_MAX = 32;
+const COOKIE_LINES_MAX = 32;
+
+export class RequestHead {
+  readonly fields: FieldTable;
+  readonly connection = new ConnectionOptions();
+  fault: MessageFault | null = null;
+
+  /** First byte of the method; an empty line before the request is skipped. */
+  start = 0;
+  methodEnd = 0;
+  targetStart = 0;
+  targetEnd = 0;
+  /** Where the field lines begin. */
+  fieldsStart = 0;
+  /** HTTP/1.x: 0 or 1. */
+  minorVersion: 0 | 1 = 1;
+  isHead = false;
+  /** RFC 9110 section 9.2.2: sending it twice has the effect of once. */
+  isIdempotent = false;
+  /** The target is absolute-form; `hostStart` and `pathStart` point into it. */
+  isAbsolute = false;
+  /** First byte of the path in an absolute-form target; equal to targetEnd where it has none. */
+  pathStart = 0;
+  /** The authority that the request is for: Host, or that of an absolute-form target. Empty where there is none. */
+  hostStart = 0;
+  hostEnd = 0;
+  hasHost = false;
+  /** Body bytes that Content-Length announces, or NO_LENGTH. */
+  contentLength = NO_LENGTH;
+  isChunked = false;
+  expectsContinue = false;
+  /** First byte and end of an Upgrade that may be passed on; upgradeStart is -1 where there is none. */
+  upgradeStart = -1;
+  upgradeEnd = -1;
+  /** Lines of X-Forwarded-For. */
+  forwardedForLines = 0;
+  /** Indexes into `fields` of the Cookie lines. */
+  readonly cookieLines = new Int32Array(COOKIE_LINES_MAX);
+  cookieCount = 0;
+
+  readonly #limits: HeadLimits;
+  #bytes: Uint8Array = new Uint8Array(0);
+  #hostLine = -1;
+
+  constructor(limits: HeadLimits) {
+    this.#limits = limits;
+    this.fields = new FieldTable(limits.headersMax);
+  }
+
+  get hasBody(): boolean {
+    return this.isChunked || this.contentLength > 0;
+  }
+
+  /**
+   * Parses the head in `bytes[start, end)`. Returns the index of the first byte after it, INCOMPLETE where it is not
+   * whole, or FAULTY with `fault` set. Bytes after `end` are never read, bytes are never written.
+   */
+  parse(bytes: Uint8Array, start: number, end: number): number {
+    this.#bytes = bytes;
+    this.fault = null;
+    const limit = Math.min(end, start + this.#limits.headBytesMax);
+    let pos = this.#parseRequestLine(bytes, start, limit);
+    if (pos > 0) {
+      this.fieldsStart = pos;
+      pos = this.fields.scan(bytes, pos, limit);
+      if (pos === FAULTY) return this.#fail(this.fields.fault as MessageFault);
+      if (pos > 0) return this.#interpret() ? pos : FAULTY;
+    }
+    return pos === INCOMPLETE && limit < end ? this.#fail(FAULT.headTooLarge) : pos;
+  }
+
+  #fail(fault: MessageFault): typeof FAULTY {
+    this.fault = fault;
+    return FAULTY;
+  }
+
+  /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, one space each. */
+  #parseRequestLine(bytes: Uint8Array, start: number, end: number): number {
+    let i = start;
+    // section 2.2: an empty line before a request is ignored
+    if (bytes[i] === CR && i < end) {
+      if (i + 1 >= end) return INCOMPLETE;
+      if (bytes[i + 1] !== LF) return this.#fail(FAULT.lineEnd);
+      i += 2;
+    }
+    this.start = i;
+    while (i < end && ((CLASS[bytes[i] as number] as number) & TOKEN) !== 0) i++;
+    if (i - this.start > METHOD_BYTES_MAX) return this.#fail(FAULT.requestLine);
+    if (i >= end) return INCOMPLETE;
+    if (bytes[i] !== SP || i === this.start) return this.#fail(FAULT.requestLine);
+    this.methodEnd = i++;
+    this.targetStart = i;
+    while (i < end && ((CLASS[bytes[i] as number] as number) & TARGET) !== 0) i++;
+    if (i - this.targetStart > this.#limits.targetBytesMax) return this.#fail(FAULT.targetTooLong);
+    if (i >= end) return INCOMPLETE;
+    if (bytes[i] !== SP || i === this.targetStart) return this.#fail(FAULT.target);
+    this.targetEnd = i++;
+    return this.#parseVersion(bytes, i, end);
+  }
+
+  #parseVersion(bytes: Uint8Array, start: number, end: number): number {
+    const VERSION = 'HTTP/1.';
+    for (let k = 0; k < VERSION.length; k++) {
+      if (start + k >= end) return INCOMPLETE;
+      if (bytes[start + k] !== VERSION.charCodeAt(k)) {
+        // another version of HTTP, well-formed, is a 505; anything else is no request line
+        return this.#fail(k >= 5 && isVersion(bytes, start, end) ? FAULT.version : FAULT.requestLine);
+      }
+    }
+    const i = start + VERSION.length;
+    if (i + 2 >= end) return INCOMPLETE;
+    if (bytes[i + 1] !== CR || bytes[i + 2] !== LF) return this.#fail(FAULT.requestLine);
+    if (bytes[i] !== 0x30 && bytes[i] !== 0x31) {
+      return this.#fail(isVersion(bytes, start, end) ? FAULT.version : FAULT.requestLine);
+    }
+    this.minorVersion = bytes[i] === 0x30 ? 0 : 1;
+    return i + 3;
+  }
+
+  #interpret(): boolean {
+    this.contentLength = NO_LENGTH;
+    this.isChunked = this.expectsContinue = this.hasHost = this.isAbsolute = false;
+    this.hostStart = this.hostEnd = 0;
+    this.#hostLine = -1;
+    this.upgradeStart = this.upgradeEnd = -1;
+    this.cookieCount = this.forwardedForLines = 0;
+    this.connection.reset();
+    const { fields } = this;
+    for (let i = 0; i < fields.count; i++) {
+      this.#interpretField(i, fields.nameEnd(i) - fields.start(i));
+      if (this.fault !== null) return false;
+    }
+    return this.#interpretMethod() && this.#interpretTarget() && this.#conclude();
+  }
+
+  #is(i: number, name: Uint8Array): boolean {
+    return equalsIgnoringCase(this.#bytes, this.fields.start(i), this.fields.nameEnd(i), name);
+  }
+
+  /** Field `i`, by the length of its name first: most fields are none of these, and cost one comparison. */
+  #interpretField(i: number, nameLength: number): void {
+    switch (nameLength) {
+      case 2:
+        if (this.#is(i, NAME.te)) this.fields.drop(i);
+        return;
+      case 4:
+        if (this.#is(i, NAME.host)) this.#interpretHost(i);
+        return;
+      case 6:
+        if (this.#is(i, NAME.cookie)) this.#interpretCookie(i);
+        else if (this.#is(i, NAME.expect)) this.#interpretExpect(i);
+        return;
+      case 7:
+        if (this.#is(i, NAME.upgrade)) this.#interpretUpgrade(i);
+        return;
+      case 10:
+        if (this.#is(i, NAME.connection)) {
+          this.connection.add(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
+          this.fields.drop(i);
+        } else if (this.#is(i, NAME.keepAlive)) this.fields.drop(i);
+        return;
+      case 14:
+        if (this.#is(i, NAME.contentLength)) this.#interpretContentLength(i);
+        else if (this.#is(i, NAME.http2Settings)) this.fields.drop(i);
+        return;
+      case 15:
+        if (this.#is(i, NAME.forwardedFor)) {
+          this.forwardedForLines++;
+          this.fields.drop(i);
+        }
+        return;
+      case 16:
+        if (this.#is(i, NAME.forwardedHost) || this.#is(i, NAME.proxyConnection)) this.fields.drop(i);
+        return;
+      case 17:
+        if (this.#is(i, NAME.transferEncoding)) this.#interpretTransferEncoding(i);
+        else if (this.#is(i, NAME.forwardedProto)) this.fields.drop(i);
+        return;
+    }
+  }
+
+  #interpretHost(i: number): void {
+    if (this.hasHost) {
+      this.fault = FAULT.hostRepeated;
+      return;
+    }
+    this.hasHost = true;
+    this.#hostLine = i;
+    this.hostStart = this.fields.valueStart(i);
+    this.hostEnd = this.fields.valueEnd(i);
+    if (!isAuthority(this.#bytes, this.hostStart, this.hostEnd)) this.fault = FAULT.host;
+  }
+
+  #interpretCookie(i: number): void {
+    // further lines are forwarded all the same; they only are not searched
+    if (this.cookieCount < COOKIE_LINES_MAX) this.cookieLines[this.cookieCount++] = i;
+  }
+
+  #interpretExpect(i: number): void {
+    // RFC 9110 section 10.1.1: 100-continue is the only expectation there is, and an HTTP/1.0 client's is ignored
+    if (!equalsIgnoringCase(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i), CONTINUE)) {
+      this.fault = FAULT.expectation;
+    } else if (this.minorVersion === 1) this.expectsContinue = true;
+    else this.fields.drop(i);
+  }
+
+  #interpretUpgrade(i: number): void {
+    this.fields.drop(i);
+    if (this.upgradeStart >= 0) this.fault = FAULT.upgrade;
+    this.upgradeStart = this.fields.valueStart(i);
+    this.upgradeEnd = this.fields.valueEnd(i);
+  }
+
+  #interpretContentLength(i: number): void {
+    if (this.contentLength !== NO_LENGTH) {
+      this.fault = FAULT.contentLengthRepeated;
+      return;
+    }
+    this.contentLength = parseContentLength(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
+    if (this.contentLength === NO_LENGTH) this.fault = FAULT.contentLength;
+  }
+
+  #interpretTransferEncoding(i: number): void {
+    this.fields.drop(i);
+    // RFC 9112 section 6.1: such a message's framing is to be treated as faulty
+    if (this.minorVersion === 0) this.fault = FAULT.codingIn10;
+    else if (this.isChunked) this.fault = FAULT.coding;
+    else this.fault = readTransferEncoding(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
+    this.isChunked = true;
+  }
+
+  #interpretMethod(): boolean {
+    const length = this.methodEnd - this.start;
+    this.isHead = length === 4 && this.#methodIs('HEAD');
+    this.isIdempotent =
+      this.isHead ||
+      (length === 3 && (this.#methodIs('GET') || this.#methodIs('PUT'))) ||
+      (length === 7 && this.#methodIs('OPTIONS')) ||
+      (length === 6 && this.#methodIs('DELETE')) ||
+      (length === 5 && this.#methodIs('TRACE'));
+    // no tunnel to anywhere: an edge in front of its own backends is no forward proxy
+    if (length === 7 && this.#methodIs('CONNECT')) this.fault = FAULT.connect;
+    return this.fault === null;
+  }
+
+  #methodIs(method: string): boolean {
+    for (let k = 0; k < method.length; k++) {
+      if (this.#bytes[this.start + k] !== method.charCodeAt(k)) return false;
+    }
+    return true;
+  }
+
+  /** RFC 9112 section 3.2: origin-form, absolute-form, and asterisk-form for OPTIONS. */
+  #interpretTarget(): boolean {
+    const bytes = this.#bytes;
+    const first = bytes[this.targetStart];
+    if (first === 0x2f) return true;
+    if (first === 0x2a && this.targetEnd - this.targetStart === 1) {
+      if (!(this.methodEnd - this.start === 7 && this.#methodIs('OPTIONS'))) this.fault = FAULT.target;
+      return this.fault === null;
+    }
+    const authority = afterScheme(bytes, this.targetStart, this.targetEnd);
+    let end = authority;
+    while (end < this.targetEnd && bytes[end] !== 0x2f && bytes[end] !== 0x3f) end++;
+    if (authority < 0 || end === authority || !isAuthority(bytes, authority, end)) {
+      this.fault = FAULT.target;
+      return false;
+    }
+    // section 3.2.2: the target's authority replaces Host, whatever that says; Host must be there all the same
+    this.isAbsolute = true;
+    this.pathStart = end;
+    this.hostStart = authority;
+    this.hostEnd = end;
+    if (this.#hostLine >= 0) this.fields.drop(this.#hostLine);
+    return true;
+  }
+
+  /** What follows from several fields together. */
+  #conclude(): boolean {
+    const { connection } = this;
+    if (!this.hasHost && this.minorVersion === 1) this.fault = FAULT.hostMissing;
+    else if (this.isChunked && this.contentLength !== NO_LENGTH) this.fault = FAULT.lengthAndCoding;
+    else if (connection.malformed) this.fault = FAULT.connection;
+    if (this.fault !== null) return false;
+    connection.dropNominated(this.#bytes, this.fields);
+    // RFC 9110 section 7.8: Upgrade counts only where Connection names it, and never in HTTP/1.0. With a body it is
+    // left out, because where the body ends and the tunnel begins is read differently by different servers; h2c is
+    // left out, because what follows would be requests that nobody here reads.
+    if (
+      !connection.upgrade ||
+      this.minorVersion === 0 ||
+      this.hasBody ||
+      this.upgradeEnd === this.upgradeStart ||
+      this.#upgradeNames(H2C)
+    ) {
+      this.upgradeStart = this.upgradeEnd = -1;
+    }
+    return true;
+  }
+
+  #upgradeNames(protocol: Uint8Array): boolean {
+    let named = false;
+    forEachMember(this.#bytes, this.upgradeStart, this.upgradeEnd, (start, end) => {
+      named ||= equalsIgnoringCase(this.#bytes, start, end, protocol);
+    });
+    return named;
+  }
+}
+
+/** Whether `HTTP/` DIGIT `.` DIGIT CRLF stands at `start`. */
+function isVersion(bytes: Uint8Array, start: number, end: number): boolean {
+  return /^HTTP\/\d\.\d\r\n/.test(Buffer.from(bytes.subarray(start, Math.min(end, start + 10))).toString('latin1'));
+}
+
+/** uri-host [ ":" port ] by its bytes alone; empty is allowed (RFC 9112 section 3.2). */
+function isAuthority(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (((CLASS[bytes[i] as number] as number) & HOST) === 0) return false;
+  return true;
+}
+
+/** Index after "http://" or "https://" at `start`, or -1. */
+function afterScheme(bytes: Uint8Array, start: number, end: number): number {
+  for (const scheme of [HTTP_SCHEME, HTTPS_SCHEME]) {
+    const authority = start + scheme.length;
+    if (authority > end) continue;
+    let same = true;
+    for (let k = 0; k < scheme.length; k++) {
+      const c = bytes[start + k] as number;
+      if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== scheme[k]) same = false;
+    }
+    if (same) return authority;
+  }
+  return -1;
+}

@@ -1,0 +1,142 @@
+/**
+ * A listener thread: attaches to the boards, listens, proxies, and drains when told to. The entry that Piscina runs,
+ * one never-ending task a thread.
+ *
+ * An exception that nobody catches ends this thread, and with it its connections; the supervisor puts another in its
+ * place. The other threads do not notice.
+ */
+
+import type { Server } from 'node:net';
+import type { BindAddress, DrainResult, FromListener, ListenerTask, ToListener } from '../src/boards/listener-task.ts';
+import { RouteBoard } from '../src/boards/route-board.ts';
+import { StatsBoard } from '../src/boards/stats-board.ts';
+import { createServer } from './accept.ts';
+import { Downstream } from './downstream.ts';
+import { ListenerRoutes } from './listener-routes.ts';
+import { NodePool } from './node-pool.ts';
+import { Service } from './service.ts';
+import { ThreadContext } from './thread-context.ts';
+import { ThreadLog } from './thread-log.ts';
+
+/** Runs until drained; resolves to how many connections the drain timeout cut. */
+export default async function listen(task: ListenerTask): Promise<DrainResult> {
+  const thread = new ListenerThread(task);
+  const drained = thread.run();
+  return await drained;
+}
+
+class ListenerThread {
+  readonly #task: ListenerTask;
+  readonly #context: ThreadContext;
+  readonly #pools: NodePool[];
+  readonly #servers: Server[] = [];
+  readonly #connections = new Set<Downstream>();
+  #onDrained: ((result: DrainResult) => void) | null = null;
+
+  constructor(task: ListenerTask) {
+    this.#task = task;
+    const row = new StatsBoard(task.stats).row(task.thread);
+    this.#context = new ThreadContext(task.thread, row, new ThreadLog(task.port, task.thread), task.settings);
+    this.#pools = task.boards.map((buffer) => new NodePool(new RouteBoard(buffer), this.#context));
+  }
+
+  run(): Promise<DrainResult> {
+    this.#task.port.on('message', (message: ToListener) => this.#onMessage(message));
+    const drained = new Promise<DrainResult>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    void this.#listenAll();
+    return drained;
+  }
+
+  async #listenAll(): Promise<void> {
+    const { listeners } = this.#task.settings;
+    const services = this.#task.settings.services.map((s) => new Service(s, this.#pools[s.route] as NodePool));
+    const addresses: (BindAddress | null)[] = [];
+    for (const [index, listener] of listeners.entries()) {
+      if (listener.address === null) {
+        addresses.push(null);
+        continue;
+      }
+      const traits = { routes: new ListenerRoutes(listener, services), isTls: false };
+      const server = createServer((stream) => {
+        const connection = new Downstream(stream, this.#context, traits, this.#onGone);
+        this.#connections.add(connection);
+        return connection;
+      });
+      try {
+        addresses.push(await listenOn(server, listener.address));
+      } catch (error) {
+        const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
+        this.#send({ type: 'listen-failed', listener: index, code, message });
+        return;
+      }
+      this.#servers.push(server);
+      // EMFILE and the like: the connection is lost, the server goes on
+      server.on('error', (error: NodeJS.ErrnoException) => {
+        this.#context.log.warn('cannot accept', { reason: error.code ?? error.message });
+      });
+    }
+    this.#send({ type: 'listening', addresses });
+  }
+
+  #send(message: FromListener): void {
+    this.#task.port.postMessage(message);
+  }
+
+  #onMessage(message: ToListener): void {
+    if (message.type === 'board') this.#pools[message.index]?.moveTo(message.buffer);
+    else this.#drain();
+  }
+
+  /** No new connections; idle ones close now, the others after their response; what is left at the timeout is cut. */
+  #drain(): void {
+    if (this.#context.isDraining) return;
+    this.#context.isDraining = true;
+    for (const server of this.#servers) server.close();
+    for (const pool of this.#pools) pool.closeIdle();
+    for (const connection of this.#connections) connection.drain();
+    setTimeout(() => this.#cut(), this.#task.settings.drainTimeoutMs);
+    this.#finishIfDrained(0);
+  }
+
+  #cut(): void {
+    const connectionsCut = this.#connections.size;
+    for (const connection of this.#connections) connection.cut();
+    this.#finish(connectionsCut);
+  }
+
+  readonly #onGone = (connection: Downstream): void => {
+    this.#connections.delete(connection);
+    if (this.#context.isDraining) this.#finishIfDrained(0);
+  };
+
+  #finishIfDrained(connectionsCut: number): void {
+    if (this.#connections.size === 0) this.#finish(connectionsCut);
+  }
+
+  #finish(connectionsCut: number): void {
+    this.#context.wheel.stop();
+    this.#onDrained?.({ connectionsCut });
+    this.#onDrained = null;
+  }
+}
+
+/** Listens; resolves to the address with the port that was taken. */
+function listenOn(server: Server, address: BindAddress): Promise<BindAddress> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const onListening = () => {
+      server.off('error', reject);
+      const bound = server.address();
+      if (address.kind === 'tcp' && typeof bound === 'object' && bound !== null) {
+        resolve({ kind: 'tcp', host: address.host, port: bound.port });
+      } else resolve(address);
+    };
+    if (address.kind === 'unix') server.listen({ path: address.path, backlog: BACKLOG }, onListening);
+    else server.listen({ host: address.host, port: address.port, reusePort: true, backlog: BACKLOG }, onListening);
+  });
+}
+
+/** Connections waiting to be accepted; the kernel caps it at net.core.somaxconn. */
+const BACKLOG = 4096;

@@ -1,0 +1,174 @@
+/**
+ * One connection to a backend node: opening, verified, in use by one exchange or tunnel, or idle. Listener threads.
+ */
+
+import net from 'node:net';
+import type { ServiceSettings } from '../src/boards/listener-task.ts';
+import { HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
+import type { ThreadContext } from './thread-context.ts';
+import type { Timed } from './timer-wheel.ts';
+import type { UpstreamNode } from './upstream-node.ts';
+import { BackendVerifier } from './verify-backend.ts';
+
+/** Whoever has a connection in use. After onUpstreamFailed or onUpstreamClosed the connection is gone. */
+export interface UpstreamUser {
+  /** A connection that `connect` began is open, and verified where that is asked for. */
+  onUpstreamReady(connection: UpstreamConnection): void;
+  /** It could not be opened or verified; nothing of the request was sent. */
+  onUpstreamFailed(connection: UpstreamConnection, reason: string, isTimeout: boolean): void;
+  onUpstreamBytes(bytes: Buffer, start: number, end: number): void;
+  /** The backend has finished sending. */
+  onUpstreamEnd(): void;
+  onUpstreamClosed(reason: string): void;
+  /** The deadline that the user set has passed. */
+  onUpstreamDeadline(): void;
+}
+
+const STATE = { connecting: 0, verifying: 1, inUse: 2, idle: 3, gone: 4 } as const;
+type State = (typeof STATE)[keyof typeof STATE];
+
+export class UpstreamConnection implements StreamOwner, Timed {
+  readonly node: UpstreamNode;
+  readonly stream: net.Socket;
+  /** It has served a request before: the backend may be closing it at this moment. */
+  isReused = false;
+
+  wheelPrevious: Timed | null = null;
+  wheelNext: Timed | null = null;
+  wheelBucket = -1;
+  wheelTick = 0;
+  deadline = Number.POSITIVE_INFINITY;
+
+  readonly #context: ThreadContext;
+  #state: State = STATE.connecting;
+  #user: UpstreamUser | null;
+  #verifier: BackendVerifier | null;
+
+  constructor(node: UpstreamNode, context: ThreadContext, user: UpstreamUser, service: ServiceSettings) {
+    this.node = node;
+    this.#context = context;
+    this.#user = user;
+    this.#verifier = service.verifyBackend ? new BackendVerifier(node.address, service.verifyBackendPath) : null;
+    let cause: NodeJS.ErrnoException | null = null;
+    this.stream = net.connect({
+      host: node.host,
+      port: node.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      highWaterMark: HIGH_WATERMARK,
+      onread: {
+        buffer: READ_BUFFER,
+        callback: (length: number, buffer: Uint8Array): boolean => {
+          this.onBytes(buffer as Buffer, 0, length);
+          return true;
+        },
+      },
+    } as net.NetConnectOpts);
+    this.stream.once('connect', () => this.#onConnect());
+    this.stream.on('error', (error) => {
+      cause = error;
+    });
+    this.stream.on('end', () => this.onEnd());
+    this.stream.on('close', () => this.onClose(cause));
+    this.arm(service.connectTimeoutMs);
+  }
+
+  /** The next user of an idle connection. */
+  use(user: UpstreamUser): void {
+    this.#user = user;
+    this.#state = STATE.inUse;
+    this.isReused = true;
+    this.disarm();
+  }
+
+  /** Idle until used again, for `idleTimeoutMs` at most. */
+  rest(idleTimeoutMs: number): void {
+    this.#user = null;
+    this.#state = STATE.idle;
+    this.arm(idleTimeoutMs);
+    this.stream.resume();
+  }
+
+  /** Hands the connection in use to another user: an exchange to its tunnel. */
+  handOver(user: UpstreamUser): void {
+    this.#user = user;
+  }
+
+  arm(ms: number): void {
+    this.#context.wheel.arm(this, ms);
+  }
+  disarm(): void {
+    this.#context.wheel.disarm(this);
+  }
+
+  /** Ends the connection without telling its user. */
+  destroy(): void {
+    if (this.#state === STATE.gone) return;
+    if (this.#state === STATE.idle) this.node.forget(this);
+    this.#user = null;
+    this.#state = STATE.gone;
+    this.#context.wheel.remove(this);
+    this.stream.destroy();
+  }
+
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.#state === STATE.inUse) this.#user?.onUpstreamBytes(bytes, start, end);
+    else if (this.#state === STATE.verifying) this.#verify(bytes, start, end);
+    // RFC 9112 section 6.3: bytes that no request asked for; whose answer they would be taken for, nobody knows
+    else if (this.#state === STATE.idle) this.destroy();
+  }
+
+  onEnd(): void {
+    if (this.#state === STATE.inUse) this.#user?.onUpstreamEnd();
+    else if (this.#state === STATE.idle) this.destroy();
+    else this.#fail('backend closed the connection before it was verified', false);
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    const reason = error?.code ?? 'backend closed the connection';
+    if (this.#state === STATE.connecting || this.#state === STATE.verifying) this.#fail(reason, false);
+    else {
+      const user = this.#user;
+      this.destroy();
+      user?.onUpstreamClosed(reason);
+    }
+  }
+
+  onDeadline(): void {
+    if (this.#state === STATE.idle) this.destroy();
+    else if (this.#state === STATE.inUse) this.#user?.onUpstreamDeadline();
+    else this.#fail(this.#state === STATE.verifying ? 'verification timed out' : 'connect timed out', true);
+  }
+
+  #onConnect(): void {
+    if (this.#state !== STATE.connecting) return;
+    if (this.#verifier === null) {
+      this.#ready();
+      return;
+    }
+    this.#state = STATE.verifying;
+    this.stream.write(this.#verifier.request, 'latin1');
+  }
+
+  #verify(bytes: Buffer, start: number, end: number): void {
+    const verdict = this.#verifier?.read(bytes, start, end, this.#context.responseHead);
+    if (verdict === 'verified') this.#ready();
+    else if (verdict !== 'pending') this.#fail(`verification failed: ${verdict}`, false);
+  }
+
+  #ready(): void {
+    this.#verifier = null;
+    this.#state = STATE.inUse;
+    this.disarm();
+    this.node.markConnected();
+    this.#user?.onUpstreamReady(this);
+  }
+
+  #fail(reason: string, isTimeout: boolean): void {
+    const user = this.#user;
+    this.destroy();
+    this.#context.count('upstreamConnectFailures');
+    this.node.markFailed(reason);
+    user?.onUpstreamFailed(this, reason, isTimeout);
+  }
+}

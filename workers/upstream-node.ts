@@ -1,0 +1,103 @@
+/**
+ * A backend node as one listener thread knows it: its idle connections, and whether it answers. Listener threads.
+ */
+
+import { ID_CHARS } from '../src/affinity/backend-id.ts';
+import type { ServiceSettings } from '../src/boards/listener-task.ts';
+import type { NodePool } from './node-pool.ts';
+import type { ThreadContext } from './thread-context.ts';
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+
+/** How long a node that could not be connected to is left alone, doubled at each further failure. */
+const EJECT_MS_MIN = 1_000;
+const EJECT_MS_MAX = 10_000;
+
+export class UpstreamNode {
+  readonly slot: number;
+  readonly generation: number;
+  /** "host:port" as in the configuration; `host` has no brackets. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  /** The affinity id: 40 lower-case hex characters. */
+  readonly id: string;
+  /** Last in, first out: the connections at the front grow old and close. */
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #pool: NodePool;
+  readonly #context: ThreadContext;
+  #failures = 0;
+  #ejectedUntilMs = 0;
+
+  constructor(pool: NodePool, context: ThreadContext, slot: number, generation: number, address: string, id: string) {
+    if (id.length !== ID_CHARS) throw new RangeError('not an affinity id');
+    const colon = address.lastIndexOf(':');
+    this.slot = slot;
+    this.generation = generation;
+    this.address = address;
+    this.host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+    this.port = Number(address.slice(colon + 1));
+    this.id = id;
+    this.#pool = pool;
+    this.#context = context;
+  }
+
+  /** This thread could not connect a short while ago, and leaves the node alone. */
+  get isEjected(): boolean {
+    return this.#ejectedUntilMs > this.#context.wheel.now;
+  }
+
+  markConnected(): void {
+    if (this.#failures > 0) this.#context.log.info('node answers again', { node: this.address });
+    this.#failures = 0;
+    this.#ejectedUntilMs = 0;
+  }
+
+  markFailed(reason: string): void {
+    const forMs = Math.min(EJECT_MS_MAX, EJECT_MS_MIN * 2 ** this.#failures++);
+    this.#ejectedUntilMs = this.#context.wheel.now + forMs;
+    this.#context.log.warn('node cannot be connected to', { node: this.address, reason, leftAloneMs: forMs });
+  }
+
+  /** A request begins or ends on this node; the board's cell is this thread's own. */
+  begin(): void {
+    this.#pool.addInFlight(this.slot, 1);
+  }
+  end(): void {
+    this.#pool.addInFlight(this.slot, -1);
+  }
+
+  /** An idle connection, now `user`'s; null where there is none. */
+  takeIdle(user: UpstreamUser): UpstreamConnection | null {
+    const connection = this.#idle.pop();
+    if (connection === undefined) return null;
+    connection.use(user);
+    this.#context.count('upstreamReuses');
+    return connection;
+  }
+
+  /** A new connection for `user`, who is told when it is open. */
+  connect(user: UpstreamUser, service: ServiceSettings): UpstreamConnection {
+    this.#context.count('upstreamConnects');
+    return new UpstreamConnection(this, this.#context, user, service);
+  }
+
+  /** Takes back a connection whose last response has been read to its end. */
+  release(connection: UpstreamConnection, service: ServiceSettings): void {
+    if (!service.persistBackend || this.#idle.length >= service.backendPersistCache || this.#context.isDraining) {
+      connection.destroy();
+      return;
+    }
+    this.#idle.push(connection);
+    connection.rest(service.backendIdleTimeoutMs);
+  }
+
+  /** An idle connection is gone. */
+  forget(connection: UpstreamConnection): void {
+    const index = this.#idle.indexOf(connection);
+    if (index >= 0) this.#idle.splice(index, 1);
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+}
