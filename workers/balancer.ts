@@ -56,26 +56,33 @@ export class Balancer {
     return node !== null && this.#pool.isUsable(node) && !tried.includes(node) ? node : null;
   }
 
-  /** The node with the fewest requests in flight for its weight; among equals, the first from a moving start. */
+  /**
+   * The node with the fewest requests in flight for its weight. It begins with a node drawn by weight and leaves it for a
+   * better one alone, so that equals share by weight: most of all while all are idle, when new clients of a sticky
+   * service would otherwise pile on the heaviest.
+   */
   #leastLoaded(tried: readonly UpstreamNode[]): UpstreamNode | null {
-    const { board } = this.#pool;
     const scanned = this.#open.count <= SCAN_MAX;
     const candidates = scanned ? this.#open.count : SAMPLES;
-    const start = this.#position++;
-    let best: UpstreamNode | null = null;
-    let bestLoad = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < candidates; i++) {
-      let node: UpstreamNode | null;
-      if (scanned) node = this.#at((start + i) % this.#open.count, tried);
-      else node = this.#draw(tried, this.#randomUnit());
+    let best = this.#draw(tried, scanned ? this.#nextUnit() : this.#randomUnit());
+    let bestLoad = best === null ? Number.POSITIVE_INFINITY : this.#load(best);
+    for (let i = 0; i < candidates && bestLoad > 0; i++) {
+      const node = scanned ? this.#at(i, tried) : this.#draw(tried, this.#randomUnit());
       if (node === null) continue;
-      const load = (board.inFlight(node.slot) + 1) / Math.max(1, weightOf(board, node.slot));
+      const load = this.#load(node);
       if (load < bestLoad) {
         best = node;
         bestLoad = load;
       }
     }
     return best;
+  }
+
+  /** Requests in flight a unit of weight, the one to come counted in; 0 for an idle node, whatever its weight. */
+  #load(node: UpstreamNode): number {
+    const { board } = this.#pool;
+    const inFlight = board.inFlight(node.slot);
+    return inFlight === 0 ? 0 : (inFlight + 1) / Math.max(1, weightOf(board, node.slot));
   }
 
   #at(index: number, tried: readonly UpstreamNode[]): UpstreamNode | null {

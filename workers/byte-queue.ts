@@ -20,11 +20,14 @@ export class ByteQueue {
     return this.end - this.start;
   }
 
-  /** Adds `bytes[start, end)`, which must not be this queue's own. Grows by doubling. */
+  /**
+   * Adds `bytes[start, end)`, which must not be this queue's own. What was used up makes room: the buffer is never more
+   * than twice what the queue has held at once. A full buffer is left as it is, for a caller that still reads from it.
+   */
   append(bytes: Uint8Array, start: number, end: number): void {
     const added = end - start;
     if (this.end + added > this.buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + added));
+      const grown = Buffer.allocUnsafeSlow(Math.max(BYTES_MIN, (this.length + added) * 2));
       this.buffer.copy(grown, 0, this.start, this.end);
       this.end -= this.start;
       this.start = 0;

@@ -82,8 +82,8 @@ export class Flow {
     if (!this.#sink.destroyed && !this.#sink.write(text, 'latin1', this.#onFlushed)) this.#pause();
   }
 
+  /** Paused again at every write to a full sink: the source's owner may have resumed it for reasons of its own. */
   #pause(): void {
-    if (this.isPaused) return;
     this.isPaused = true;
     this.#source.pause();
   }

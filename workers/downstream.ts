@@ -254,9 +254,11 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
       if (queue !== null && bytes === queue.buffer) this.#queue = null;
     } else if (queue !== null && bytes === queue.buffer) queue.start = start;
     else this.#queue = new ByteQueue(bytes, start, end);
-    const waits = this.#state === STATE.exchange && !this.#exchange.takesBody;
-    if (waits && (this.#queue !== null || !this.#exchange.requestIsWhole)) this.#pause();
-    else if (this.#state === STATE.head && this.#queue !== null && !this.#isInHead) {
+    if (this.#state === STATE.exchange) {
+      const waits = !this.#exchange.takesBody && (this.#queue !== null || !this.#exchange.requestIsWhole);
+      if (waits) this.#pause();
+      else this.#resume();
+    } else if (this.#state === STATE.head && this.#queue !== null && !this.#isInHead) {
       this.#isInHead = true;
       this.#context.wheel.arm(this, this.#context.headerTimeoutMs);
     }

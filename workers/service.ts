@@ -3,7 +3,7 @@
  * threads.
  */
 
-import { COOKIE_ABSENT, COOKIE_ID, findAffinityId } from '../src/affinity/cookie.ts';
+import { COOKIE_ABSENT, COOKIE_ID, encodeCookieName, findAffinityId } from '../src/affinity/cookie.ts';
 import { domainIndex } from '../src/affinity/domain.ts';
 import type { FoundNode } from '../src/affinity/route-table.ts';
 import { countNodes, sortedNodeAt } from '../src/affinity/selection.ts';
@@ -28,6 +28,7 @@ export class Service {
   readonly forwardedLinesTls: string;
   readonly #balancer: Balancer;
   readonly #cookieName: Buffer;
+  readonly #setCookieName: string;
   readonly #id = new Int32Array(5);
   readonly #found: FoundNode = { slot: 0, generation: 0, flags: 0 };
 
@@ -39,6 +40,7 @@ export class Service {
     this.forwardedLinesPlain = `X-Forwarded-Proto: http\r\n${via}`;
     this.forwardedLinesTls = `X-Forwarded-Proto: https\r\n${via}`;
     this.#cookieName = Buffer.from(settings.affinity?.cookieName ?? '', 'latin1');
+    this.#setCookieName = encodeCookieName(settings.affinity?.cookieName ?? '');
   }
 
   /** Chooses the node for a request. `node` is null where no node of the pool is live. */
@@ -67,7 +69,7 @@ export class Service {
   setCookieLine(node: UpstreamNode, isTls: boolean): string {
     const { affinity } = this.settings;
     if (affinity === null) return '';
-    return `Set-Cookie: ${affinity.cookieName}=${node.id}${isTls ? affinity.attributesTls : affinity.attributesPlain}\r\n`;
+    return `Set-Cookie: ${this.#setCookieName}=${node.id}${isTls ? affinity.attributesTls : affinity.attributesPlain}\r\n`;
   }
 
   /** The node whose id the first affinity cookie holds, where that node is live. */

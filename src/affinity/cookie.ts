@@ -126,6 +126,14 @@ function isSpace(c: number): boolean {
   return c === 0x20 || c === 0x09;
 }
 
+/**
+ * A cookie's name as it is sent: escaped as CGI::Cookie escapes it, because what it reads back is decoded. Of an
+ * RFC 9110 token's characters all but letters, digits and "_.-~" are.
+ */
+export function encodeCookieName(name: string): string {
+  return name.replace(/[^a-zA-Z0-9_.~-]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+}
+
 /** The attributes that follow "NAME=id" in Set-Cookie, beginning with "; path=/" as SessionAffinity writes it. */
 export function renderCookieAttributes(o: SetCookieOptions): string {
   let s = '; path=/';

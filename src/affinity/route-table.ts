@@ -57,6 +57,7 @@ export function buildRouteImage(
   let textOffset = 0;
   for (const node of nodes) {
     const record = layout.records + node.slot * RECORD.words;
+    if (!(node.slot >= 0 && node.slot < dimensions.capacity)) throw new RangeError(`no slot ${node.slot} on the board`);
     if (words[record + RECORD.flags] !== 0) throw new RangeError(`two nodes on slot ${node.slot}`);
     const text = Buffer.from(node.address);
     if (textOffset + text.length > dimensions.textBytes) throw new RangeError('the addresses do not fit the board');
@@ -85,20 +86,20 @@ function insert(words: Int32Array, layout: HalfLayout, tableSize: number, slot: 
 }
 
 function writeOpenNodes(words: Int32Array, layout: HalfLayout, nodes: readonly RouteNode[]): void {
+  // in lowest terms: nodes of one weight, whatever it is, take turns
+  const divisor = nodes.reduce((d, node) => (node.drain ? d : gcd(node.weight, d)), 0);
   let open = 0;
   let total = 0;
-  let even = true;
   for (const node of nodes) {
     if (node.drain) continue;
-    total += node.weight;
-    even &&= node.weight === 1;
+    total += node.weight / divisor;
     words[layout.open + open] = node.slot;
     words[layout.cumulative + open] = total;
     open++;
   }
   words[HALF.open] = open;
   words[HALF.weight] = total;
-  words[HALF.stride] = even ? 1 : spreadingStride(total);
+  words[HALF.stride] = total === open ? 1 : spreadingStride(total);
 }
 
 /**

@@ -86,11 +86,19 @@ export function addressOf(board: RouteBoard, slot: number, generation: number): 
     const half = halfOf(board, epoch);
     const record = half + board.layout.records + slot * RECORD.words;
     const same = Atomics.load(board.words, record + RECORD.generation) === generation;
-    const start = (half + board.layout.text) * 4 + Atomics.load(board.words, record + RECORD.textOffset);
+    const offset = Atomics.load(board.words, record + RECORD.textOffset);
     const length = Atomics.load(board.words, record + RECORD.textLength);
-    const address = Buffer.from(board.bytes.slice(start, start + length)).toString();
+    const address = same ? readText(board, half, offset, length) : '';
     if (loadEpoch(board) === epoch) return same ? address : null;
   }
+}
+
+/** Byte by byte with Atomics.load, as epoch.ts asks; within the text whatever an overtaken reader was told of it. */
+function readText(board: RouteBoard, half: number, offset: number, length: number): string {
+  const text = Buffer.allocUnsafe(Math.max(0, Math.min(length, board.dimensions.textBytes - offset)));
+  const start = (half + board.layout.text) * 4 + offset;
+  for (let i = 0; i < text.length; i++) text[i] = Atomics.load(board.bytes, start + i);
+  return text.toString();
 }
 
 /** Writes the id of the node that holds `slot` to `id`; false where it is not of that generation any more. */

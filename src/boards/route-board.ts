@@ -15,12 +15,12 @@
  *   ...           inFlight[threads][capacity]   listener thread t writes row t
  *   ...           half 0, half 1   | publisher, by epoch
  *
- *   a half:       header  16 words: nodes, open nodes, total open weight, stride
+ *   a half:       header  16 words: nodes, open nodes, total open weight in lowest terms, stride
  *                 table   table size words: slot + 1, 0 is empty; open addressing over the first SHA-1 word
  *                 records capacity * 16 words: see RECORD
  *                 sorted  capacity words: every node's slot, by its "host:port" string (domain mode)
  *                 open    capacity words: slots of the nodes that take new clients, in configuration order
- *                 cumul   capacity words: running sum of their weights, inclusive
+ *                 cumul   capacity words: running sum of their weights in lowest terms, inclusive
  *                 text    the nodes' "host:port", UTF-8
  */
 
@@ -85,14 +85,17 @@ export interface HalfLayout {
 
 export const NODES_MAX = 2 ** 20;
 
-/** Dimensions with room to grow: half as many nodes again, and half as much text. */
-export function dimensionsFor(nodes: number, textBytes: number): RouteDimensions {
-  const capacity = alignUp(Math.max(64, Math.ceil(nodes * 1.5)), LINE);
+/**
+ * Dimensions with room to grow: half as many nodes again, and half as much text. They are never below `least`, those of
+ * the board that the new one replaces: the nodes keep their slots.
+ */
+export function dimensionsFor(nodes: number, textBytes: number, least?: RouteDimensions): RouteDimensions {
+  const capacity = Math.max(least?.capacity ?? 64, alignUp(Math.ceil(nodes * 1.5), LINE));
   if (nodes > NODES_MAX) throw new RangeError(`a pool holds at most ${NODES_MAX} nodes, not ${nodes}`);
   return {
     capacity,
     tableSize: 2 ** Math.ceil(Math.log2(capacity * 2)),
-    textBytes: alignUp(Math.max(4096, Math.ceil(textBytes * 1.5)), LINE * 4),
+    textBytes: Math.max(least?.textBytes ?? 4096, alignUp(Math.ceil(textBytes * 1.5), LINE * 4)),
   };
 }
 
@@ -149,8 +152,8 @@ export class RouteBoard implements EpochRegion {
     return new RouteBoard(words.buffer);
   }
 
-  stateOf(slot: number): number {
-    return Atomics.load(this.words, WORD.state + slot);
+  stateOf(slot: number): typeof NODE_UP | typeof NODE_DOWN {
+    return Atomics.load(this.words, WORD.state + slot) === NODE_UP ? NODE_UP : NODE_DOWN;
   }
 
   /** Writer: the main thread. */

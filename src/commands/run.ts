@@ -31,31 +31,42 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
   const log = createLog(config.logLevel);
   warnOfSalt(config, log);
   const edge = new Edge(config, log);
-  const stop = stopOnSignals(edge, log);
-  process.on('SIGHUP', () => void edge.reload());
+  const stopping = stopOnSignals(edge, log);
+  process.on('SIGHUP', () => {
+    edge.reload().catch((err: unknown) => log.error({ err }, 'reload failed'));
+  });
   try {
     const bound = await edge.start();
     const addresses = bound.map((address) => (address === null ? '' : formatBound(address)));
     log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
     onServing?.(addresses);
   } catch (error) {
-    if (!(error instanceof ListenError)) throw error;
-    explainListenError(error, config);
-    process.exitCode = 1;
-    return;
+    if (error instanceof ListenError) {
+      explainListenError(error, config);
+      process.exitCode = 1;
+      return;
+    }
+    // told to stop before it had started: the threads were ended under start()
+    if (!stopping.isRequested) throw error;
   }
-  await stop;
+  await stopping.drained;
 }
 
-/** Resolves when the edge has drained after a first signal. */
-function stopOnSignals(edge: Edge, log: Log): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let signals = 0;
+interface Stopping {
+  isRequested: boolean;
+  /** Resolves when the edge has drained after a first signal. */
+  readonly drained: Promise<void>;
+}
+
+function stopOnSignals(edge: Edge, log: Log): Stopping {
+  const { promise: drained, resolve, reject } = Promise.withResolvers<void>();
+  const stopping: Stopping = { isRequested: false, drained };
   const onSignal = (signal: NodeJS.Signals) => {
-    if (++signals > 1) {
+    if (stopping.isRequested) {
       log.warn({ signal }, 'ended at once, by a second signal');
       process.exit(EXIT_SECOND_SIGNAL);
     }
+    stopping.isRequested = true;
     log.info({ signal }, 'draining: no new connections; a second signal ends at once');
     edge.drain().then((connectionsCut) => {
       if (connectionsCut > 0) log.warn({ connectionsCut }, 'drain timeout: connections were cut');
@@ -66,7 +77,7 @@ function stopOnSignals(edge: Edge, log: Log): Promise<void> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  return promise;
+  return stopping;
 }
 
 /** What the configuration may ask for and this version does not do. False, with exit code 78 set, where it asks so. */
@@ -104,5 +115,5 @@ function explainListenError(error: ListenError, config: Config): void {
 }
 
 function formatBound(address: BindAddress): string {
-  return formatListenAddress(address.kind === 'tcp' ? { ...address } : { ...address });
+  return formatListenAddress({ ...address });
 }

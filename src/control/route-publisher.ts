@@ -12,16 +12,20 @@ import type { Helper } from './helper.ts';
 /** Above this many nodes a table is built in the helper thread: 2,000 take the main thread about 5 ms. */
 const INLINE_NODES_MAX = 2_000;
 
+/** Who holds which slot. Invariant: the tenants' slots and the free ones differ, and together are 0 to slotsUsed - 1. */
+interface Tenancy {
+  readonly tenants: Map<string, { readonly slot: number; readonly generation: number }>;
+  readonly free: number[];
+  slotsUsed: number;
+}
+
 export class RoutePublisher {
   readonly #salt: string;
   readonly #threads: number;
   readonly #helper: Helper;
   readonly #onOutgrown: (buffer: SharedArrayBuffer) => void;
   #board: RouteBoard;
-  /** Tenants by address. Invariant: slots differ, and each is below the board's capacity. */
-  #tenants = new Map<string, { slot: number; generation: number }>();
-  #free: number[] = [];
-  #slotsUsed = 0;
+  #tenancy: Tenancy = { tenants: new Map(), free: [], slotsUsed: 0 };
   #generation = 0;
   #last: Promise<void> = Promise.resolve();
 
@@ -47,50 +51,58 @@ export class RoutePublisher {
     return this.#board;
   }
 
-  /** Makes `nodes` the pool. Updates take effect in the order of the calls, each whole. */
+  /**
+   * Makes `nodes` the pool. Updates take effect in the order of the calls, each whole. One that fails changes nothing
+   * that listeners see, and the next ones do not suffer from it.
+   */
   update(nodes: readonly NodeConfig[]): Promise<void> {
-    this.#last = this.#last.then(() => this.#publish(nodes));
-    return this.#last;
+    const update = this.#last.then(() => this.#publish(nodes));
+    this.#last = update.catch(() => {});
+    return update;
   }
 
   async #publish(nodes: readonly NodeConfig[]): Promise<void> {
-    const { capacity, textBytes: textMax } = this.#board.dimensions;
-    const isOutgrown = nodes.length > capacity || textBytes(nodes) > textMax;
+    const { dimensions } = this.#board;
+    const isOutgrown = nodes.length > dimensions.capacity || textBytes(nodes) > dimensions.textBytes;
     const board = isOutgrown
-      ? RouteBoard.create(dimensionsFor(nodes.length, textBytes(nodes)), this.#threads)
+      ? RouteBoard.create(dimensionsFor(nodes.length, textBytes(nodes), dimensions), this.#threads)
       : this.#board;
-    const placed = this.#place(nodes, board);
+    const before = this.#tenancy;
+    const { placed, tenancy } = this.#place(nodes);
     const image =
       nodes.length <= INLINE_NODES_MAX
         ? buildRouteImage(placed, this.#salt, board.dimensions)
         : await this.#helper.buildRoutes(placed, this.#salt, board.dimensions);
+    if (isOutgrown) for (let s = 0; s < dimensions.capacity; s++) board.setState(s, this.#board.stateOf(s));
     publish(board, image);
+    this.#tenancy = tenancy;
+    // what was known of a slot's former tenant is not true of the new one
+    for (const { address, slot } of placed) if (!before.tenants.has(address)) board.setState(slot, NODE_UP);
     if (!isOutgrown) return;
     this.#board = board;
     this.#onOutgrown(board.buffer);
   }
 
   /** Nodes that stay keep their slot and generation; new ones get a free slot, of a generation never used before. */
-  #place(nodes: readonly NodeConfig[], board: RouteBoard): RouteNode[] {
-    const before = this.#tenants;
-    this.#tenants = new Map();
+  #place(nodes: readonly NodeConfig[]): { placed: RouteNode[]; tenancy: Tenancy } {
+    const before = this.#tenancy.tenants;
+    const tenancy: Tenancy = { ...this.#tenancy, tenants: new Map(), free: [...this.#tenancy.free] };
     for (const { address } of nodes) {
       const tenant = before.get(address);
-      if (tenant !== undefined) this.#tenants.set(address, tenant);
+      if (tenant !== undefined) tenancy.tenants.set(address, tenant);
     }
-    for (const [address, { slot }] of before) if (!this.#tenants.has(address)) this.#free.push(slot);
-    return nodes.map(({ address, weight, drain }) => {
-      const { slot, generation } = this.#tenants.get(address) ?? this.#admit(address, board);
+    for (const [address, { slot }] of before) if (!tenancy.tenants.has(address)) tenancy.free.push(slot);
+    const placed = nodes.map(({ address, weight, drain }) => {
+      const { slot, generation } = tenancy.tenants.get(address) ?? this.#admit(address, tenancy);
       return { address, weight, drain, slot, generation };
     });
+    return { placed, tenancy };
   }
 
-  #admit(address: string, board: RouteBoard): { slot: number; generation: number } {
-    const slot = this.#free.pop() ?? this.#slotsUsed++;
+  #admit(address: string, tenancy: Tenancy): { slot: number; generation: number } {
     this.#generation = (this.#generation + 1) | 0;
-    const tenant = { slot, generation: this.#generation };
-    this.#tenants.set(address, tenant);
-    board.setState(slot, NODE_UP);
+    const tenant = { slot: tenancy.free.pop() ?? tenancy.slotsUsed++, generation: this.#generation };
+    tenancy.tenants.set(address, tenant);
     return tenant;
   }
 }

@@ -19,6 +19,7 @@ import type {
 } from '../boards/listener-task.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
 import type { Log } from './log.ts';
+import { removeStaleSocket } from './stale-socket.ts';
 import { listenersOfThread } from './thread-settings.ts';
 
 const HEARTBEAT_CHECK_MS = 250;
@@ -164,9 +165,11 @@ export class Supervisor {
     slot.port?.postMessage(message);
   }
 
-  #startSlot(slot: Slot): Promise<(BindAddress | null)[]> {
-    const { port1, port2 } = new MessageChannel();
+  async #startSlot(slot: Slot): Promise<(BindAddress | null)[]> {
     const { workers, settings } = this.#options;
+    const listeners = listenersOfThread(this.#listeners, slot.thread, workers);
+    for (const { address } of listeners) if (address?.kind === 'unix') await removeStaleSocket(address.path);
+    const { port1, port2 } = new MessageChannel();
     slot.port = port1;
     slot.abort = new AbortController();
     slot.isListening = false;
@@ -176,13 +179,13 @@ export class Supervisor {
       port: port2,
       stats: this.stats.buffer,
       boards: this.#boards,
-      settings: { ...settings, listeners: listenersOfThread(this.#listeners, slot.thread, workers) },
+      settings: { ...settings, listeners },
     };
     // piscina takes its type from an overload of postMessage that has no list
     const transferList = [port2] as unknown as TransferList;
     const running = this.#pool.run(task, { transferList, signal: slot.abort.signal }) as Promise<DrainResult>;
     slot.task = running;
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       port1.on('message', (message: FromListener) => {
         if (message.type === 'log') this.#options.log[message.level](message.fields, message.event);
         else if (message.type === 'listen-failed') {

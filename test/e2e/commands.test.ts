@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { namedBackend, runToEnd, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
+
+test('check prints every error with its place and exits 78', async (t) => {
+  const file = join(temporaryFolder(t), 'bad.yaml');
+  writeFileSync(file, 'workers: many\nlisteners: [{address: "127.0.0.1:80", service: web}]\nservces: {}\n');
+  const { code, stderr } = await runToEnd(['check', '-c', file]);
+  assert.equal(code, 78);
+  const lines = stderr.trim().split('\n');
+  assert.ok(lines.every((line) => line.startsWith(`${file}:`)));
+  assert.ok(lines.some((line) => line.startsWith(`${file}:1:10: `)));
+  assert.match(stderr, /servces.*services/);
+});
+
+test('run refuses a configuration with errors before it listens', async (t) => {
+  const file = join(temporaryFolder(t), 'bad.yaml');
+  writeFileSync(file, 'listeners: []\n');
+  const { code, stderr } = await runToEnd(['run', '-c', file]);
+  assert.equal(code, 78);
+  assert.match(stderr, /bad\.yaml:1:\d+: /);
+});
+
+test('an address in use is said with its place in the file, and the exit code is 1', async (t) => {
+  const taken = await namedBackend(t);
+  const file = join(temporaryFolder(t), 'taken.yaml');
+  writeFileSync(file, simpleConfig([taken.address]).replace('127.0.0.1:0', taken.address));
+  const { code, stderr } = await runToEnd(['run', '-c', file]);
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /taken\.yaml:2:\d+: cannot listen on 127\.0\.0\.1:\d+: EADDRINUSE: another program listens there/,
+  );
+});
+
+test('what this version does not serve is refused, not served otherwise', async (t) => {
+  const file = join(temporaryFolder(t), 'fd.yaml');
+  writeFileSync(file, simpleConfig(['127.0.0.1:1']).replace('127.0.0.1:0', 'fd:web'));
+  const { code, stderr } = await runToEnd(['run', '-c', file]);
+  assert.equal(code, 78);
+  assert.match(stderr, /socket activation is not served by this version; not started/);
+});
+
+test('a wrong command line exits 64 with a hint, help and version exit 0', async () => {
+  const wrong = await runToEnd(['chekc']);
+  assert.equal(wrong.code, 64);
+  assert.match(wrong.stderr, /Did you mean check/);
+  assert.equal((await runToEnd(['run'])).code, 64);
+  const help = await runToEnd(['--help']);
+  assert.equal(help.code, 0);
+  for (const command of ['run', 'quickstart', 'check']) assert.match(help.stdout, new RegExp(`^  ${command} `, 'm'));
+  assert.match((await runToEnd(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('a unix socket serves, and an abandoned one is taken over', async (t) => {
+  const backend = await namedBackend(t);
+  const path = join(temporaryFolder(t), 'http.sock');
+  const yaml = simpleConfig([backend.address], { workers: 2 }).replace('"127.0.0.1:0"', `"unix:${path}"`);
+  const fetch = () =>
+    new Promise<string>((resolve, reject) => {
+      const request = http.get({ socketPath: path, path: '/', agent: false }, (response) => {
+        response.setEncoding('utf8').on('data', resolve);
+      });
+      request.on('error', reject);
+    });
+  const first = await startProgram(t, yaml);
+  assert.equal(await fetch(), backend.address);
+  first.child.kill('SIGKILL');
+  await first.exited;
+  assert.ok(statSync(path).isSocket());
+  const second = await startProgram(t, yaml);
+  assert.equal(await fetch(), backend.address);
+  second.child.kill('SIGTERM');
+  assert.equal(await second.exited, 0);
+  assert.ok(!existsSync(path));
+});

@@ -1,0 +1,294 @@
+/**
+ * Runs the real program in a process of its own, with backends made by the test. Ports are chosen by the kernel; nothing
+ * waits for a time, only for events; everything ends with the test.
+ */
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const CHAOS = new URL('./chaos-preload.ts', import.meta.url).href;
+const WAIT_MS = 20_000;
+
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [key: string]: unknown;
+}
+
+export interface Program {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Ports of the listeners, in the order of the configuration. */
+  readonly ports: readonly number[];
+  readonly port: number;
+  readonly configFile: string;
+  readonly log: readonly LogLine[];
+  /** Resolves to the first line, past or future, for which `matches` holds. */
+  logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /** Resolves to the exit code. */
+  readonly exited: Promise<number | null>;
+  /** Resident memory of the process with all its threads, bytes. */
+  rss(): number;
+  /** Writes the configuration anew and reloads; resolves when the program says it did. */
+  reload(yaml: string): Promise<void>;
+  /** Makes a listener thread misbehave; see chaos-preload.ts. */
+  chaos(action: ChaosAction): void;
+}
+
+export type ChaosAction = 'terminate' | 'throw' | 'hang';
+
+/** A folder that goes with the test. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'stekbal-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts `stekbal run` on `yaml` and waits until it serves. */
+export async function startProgram(t: TestContext, yaml: string, chaos = false): Promise<Program> {
+  const configFile = join(temporaryFolder(t), 'stekbal.yaml');
+  writeFileSync(configFile, yaml);
+  const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] });
+  const log: LogLine[] = [];
+  const watchers = new Set<(line: LogLine) => void>();
+  let text = '';
+  let rest = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (!line.startsWith('{')) continue;
+      const parsed = JSON.parse(line) as LogLine;
+      log.push(parsed);
+      for (const watcher of watchers) watcher(parsed);
+    }
+  });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  t.after(() => {
+    child.kill('SIGKILL');
+    return exited;
+  });
+
+  const logged = (matches: (line: LogLine) => boolean): Promise<LogLine> => {
+    const past = log.find(matches);
+    if (past !== undefined) return Promise.resolve(past);
+    return new Promise((resolve, reject) => {
+      const done = (line: LogLine | null, why = '') => {
+        clearTimeout(timer);
+        watchers.delete(watcher);
+        if (line !== null) resolve(line);
+        else reject(new Error(`${why}; its output:\n${text.slice(-4000)}`));
+      };
+      const watcher = (line: LogLine) => {
+        if (matches(line)) done(line);
+      };
+      const timer = setTimeout(() => done(null, 'the awaited log line did not come'), WAIT_MS);
+      watchers.add(watcher);
+      void exited.then((code) => done(null, `the program ended with ${code}`));
+    });
+  };
+
+  const serving = await logged((line) => line.msg === 'serving');
+  const ports = (serving.addresses as string[]).map((address) => Number(address.slice(address.lastIndexOf(':') + 1)));
+  return {
+    pid: child.pid as number,
+    child,
+    ports,
+    port: ports[0] as number,
+    configFile,
+    log,
+    logged,
+    exited,
+    rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) * 1024,
+    reload: async (changed) => {
+      const before = log.length;
+      writeFileSync(configFile, changed);
+      child.kill('SIGHUP');
+      await logged((line) => line.msg === 'reloaded' && log.indexOf(line) >= before);
+    },
+    chaos: (action) => {
+      child.send(action);
+    },
+  };
+}
+
+/** Runs the command line to its end. */
+export async function runToEnd(
+  args: readonly string[],
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, stdout, stderr };
+}
+
+export interface Backend {
+  readonly port: number;
+  /** "127.0.0.1:PORT": its place in a pool's nodes. */
+  readonly address: string;
+  readonly server: net.Server;
+  /** Connections accepted so far. */
+  readonly connections: net.Socket[];
+  close(): Promise<void>;
+  /** Listens again on the same port. */
+  reopen(): Promise<void>;
+}
+
+async function listening(t: TestContext, server: net.Server): Promise<Backend> {
+  const connections: net.Socket[] = [];
+  server.on('connection', (socket: net.Socket) => {
+    connections.push(socket);
+    socket.on('error', () => {});
+  });
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await listen(0);
+  const { port } = server.address() as net.AddressInfo;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const socket of connections) socket.destroy();
+    });
+  t.after(close);
+  return { port, address: `127.0.0.1:${port}`, server, connections, close, reopen: () => listen(port) };
+}
+
+/** A backend on node:http. */
+export function httpBackend(t: TestContext, onRequest: http.RequestListener): Promise<Backend> {
+  return listening(t, http.createServer({ keepAliveTimeout: 60_000 }, onRequest));
+}
+
+/** A backend that says its own name. */
+export function namedBackend(t: TestContext): Promise<Backend> {
+  return httpBackend(t, (request, response) => {
+    request.resume();
+    response.end(`127.0.0.1:${request.socket.localPort}`);
+  });
+}
+
+/** A backend on bare bytes: what it receives is exactly what the program sent. */
+export function rawBackend(t: TestContext, onConnection: (socket: net.Socket) => void): Promise<Backend> {
+  return listening(t, net.createServer({ allowHalfOpen: true }, onConnection));
+}
+
+/**
+ * A raw backend that gathers what it gets, and answers with `answer(received)` as soon as that is not null. One answer
+ * for each connection.
+ */
+export function scriptedBackend(
+  t: TestContext,
+  answer: (received: string) => string | null,
+): Promise<Backend & { received: string[] }> {
+  const received: string[] = [];
+  return rawBackend(t, (socket) => {
+    const index = received.push('') - 1;
+    let answered = false;
+    socket.on('data', (chunk) => {
+      received[index] += chunk.toString('latin1');
+      const text = answered ? null : answer(received[index] as string);
+      if (text === null) return;
+      answered = true;
+      socket.write(text, 'latin1');
+    });
+    socket.on('end', () => socket.end());
+  }).then((backend) => Object.assign(backend, { received }));
+}
+
+/** Sends `bytes` and resolves to all that comes back until `isWhole` holds or the connection ends. */
+export function exchange(
+  port: number,
+  bytes: string | readonly string[],
+  options: { isWhole?: (received: string) => boolean; halfClose?: boolean } = {},
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    let received = '';
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(new Error(`no whole answer within ${WAIT_MS} ms; so far: ${JSON.stringify(received)}`));
+    }, WAIT_MS);
+    const done = () => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(received);
+    };
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => {
+      received += chunk.toString('latin1');
+      if (options.isWhole?.(received)) done();
+    });
+    socket.on('end', done);
+    socket.on('error', done);
+    void (async () => {
+      for (const piece of typeof bytes === 'string' ? [bytes] : bytes) {
+        await new Promise<void>((flushed) => socket.write(piece, 'latin1', () => setImmediate(flushed)));
+      }
+      if (options.halfClose) socket.end();
+    })();
+  });
+}
+
+/** The YAML of one plain listener on a free port in front of `nodes`. `service` and `top` are further lines. */
+export function simpleConfig(
+  nodes: readonly string[],
+  {
+    service = [],
+    top = [],
+    workers = 1,
+  }: { service?: readonly string[]; top?: readonly string[]; workers?: number } = {},
+): string {
+  return [
+    `workers: ${workers}`,
+    ...top,
+    'listeners: [{address: "127.0.0.1:0", service: web}]',
+    `pools: {demo: {nodes: [${nodes.map((n) => (n.startsWith('{') ? n : JSON.stringify(n))).join(', ')}]}}`,
+    'services:',
+    '  web:',
+    '    pool: demo',
+    ...service.map((line) => `    ${line}`),
+    '',
+  ].join('\n');
+}
+
+/** Fetches with node:http on a connection of its own. */
+export function get(
+  port: number,
+  options: { path?: string; headers?: Record<string, string>; method?: string } = {},
+): Promise<{ status: number; headers: http.IncomingHttpHeaders; body: string }> {
+  return new Promise((resolve, reject) => {
+    const request = http.request({ port, host: '127.0.0.1', agent: false, path: '/', ...options }, (response) => {
+      let body = '';
+      response.on('data', (chunk) => {
+        body += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+/** Skips a test with a reason where a peer program is missing; on CI that is a failure. */
+export function requirePeer(t: TestContext, present: boolean, reason: string): boolean {
+  if (present) return true;
+  assert.notEqual(process.env.STEKBAL_REQUIRE_PEERS, '1', `${reason}, and STEKBAL_REQUIRE_PEERS is set`);
+  t.skip(reason);
+  return false;
+}

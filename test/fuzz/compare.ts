@@ -1,0 +1,294 @@
+/**
+ * What must hold between our reading of a byte stream and llhttp's: whatever we accept, it accepts with the same
+ * meaning, and what we then pass on it reads with that meaning too. Test support.
+ */
+
+import { METHODS } from 'node:http';
+import { BODY } from '../../workers/http1/framing.ts';
+import { type OracleMessage, RequestOracle, ResponseOracle } from './llhttp-oracle.ts';
+import { HOP, type OwnField, type OwnRequest, OwnRequests, type OwnResponse, OwnResponses } from './own-reading.ts';
+
+export interface Verdict {
+  /** Messages that we accepted whole, and compared. */
+  accepted: number;
+  /** What is not as it must be, or null. */
+  difference: string | null;
+  /** Our fault, where llhttp went on and accepted: allowed, and counted. */
+  strictness: string | null;
+  /** Our fault, where llhttp refused too. */
+  refusal: string | null;
+  /** The known difference that ended the comparison, by its name. */
+  explained: string | null;
+}
+
+/**
+ * Known differences, each as narrow as it can be told. An unregistered method is one more, and does not end the
+ * comparison: llhttp knows registered methods alone, RFC 9110 section 9.1 allows any token, and the oracle is given
+ * POST in its place.
+ */
+const EXPLAINED: readonly { name: string; why: string; applies: (response: OwnResponse) => boolean }[] = [
+  {
+    name: '204 with framing',
+    why: 'RFC 9112 section 6.3 point 1: a 204 has no body whatever its fields say; llhttp reads one where they announce it',
+    applies: ({ status, fields }) =>
+      status === 204 && fields.some(({ name }) => /^(content-length|transfer-encoding)$/i.test(name)),
+  },
+];
+
+type RawHeaders = readonly string[];
+
+class Differs extends Error {}
+
+function same(what: string, ours: unknown, theirs: unknown): void {
+  const [a, b] = [JSON.stringify(ours), JSON.stringify(theirs)];
+  if (a !== b) throw new Differs(`${what}: ours ${a}, llhttp's ${b}`);
+}
+
+function flat(fields: readonly OwnField[]): string[] {
+  return fields.flatMap(({ name, value }) => [name, value]);
+}
+
+function pairs(raw: RawHeaders): [string, string][] {
+  return Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i] as string, raw[2 * i + 1] as string]);
+}
+
+function valuesOf(raw: RawHeaders, wanted: string): string[] {
+  return pairs(raw).flatMap(([name, value]) => (name.toLowerCase() === wanted ? [value] : []));
+}
+
+function listOf(raw: RawHeaders, wanted: string): string[] {
+  return valuesOf(raw, wanted).flatMap((value) => value.split(',').map((member) => member.trim().toLowerCase()));
+}
+
+function without(raw: RawHeaders, names: readonly string[]): string[] {
+  return pairs(raw)
+    .filter(([name]) => !names.includes(name.toLowerCase()))
+    .flat();
+}
+
+const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
+const REQUEST_ONLY = ['te', 'http2-settings', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
+const NOT_IN_TRAILERS = ['authorization', 'connection', 'content-encoding', 'content-length', 'content-range']
+  .concat(['content-type', 'cookie', 'expect', 'host', 'keep-alive', 'proxy-connection', 'set-cookie', 'te'])
+  .concat(['trailer', 'transfer-encoding', 'upgrade']);
+
+/** Names that a Connection field makes hop-by-hop; `close` and the like are none. */
+function nominated(raw: RawHeaders): string[] {
+  return listOf(raw, 'connection').filter((option) => option !== 'close');
+}
+
+/** What a backend must be sent for a request that llhttp read as `message`, from RFC 9110 section 7.6 alone. */
+function forwardedFields(message: OracleMessage): string[] {
+  const raw = message.rawHeaders;
+  const { url = '', httpVersionMinor } = message.incoming;
+  const absolute = /^https?:\/\/([^/?]*)/i.exec(url);
+  const isChunked = valuesOf(raw, 'transfer-encoding').length > 0;
+  const hosts = valuesOf(raw, 'host');
+  const authority = absolute?.[1] ?? hosts[0] ?? '';
+  const fields: string[] = [];
+  const omitted = [...HOP_BY_HOP, ...REQUEST_ONLY, ...nominated(raw)];
+  if (absolute !== null || hosts.length === 0) {
+    fields.push('Host', absolute?.[1] ?? HOP.localAuthority);
+    omitted.push('host');
+  }
+  if (httpVersionMinor === 0) omitted.push('expect');
+  fields.push(...without(raw, omitted));
+  if (isChunked) fields.push('Transfer-Encoding', 'chunked');
+  const forwardedFor = valuesOf(raw, 'x-forwarded-for').filter((value) => value !== '');
+  fields.push('X-Forwarded-For', [...forwardedFor, HOP.clientAddress].join(', '), 'X-Forwarded-Proto', 'http');
+  if (authority !== '') fields.push('X-Forwarded-Host', authority);
+  const upgrade = valuesOf(raw, 'upgrade')[0] ?? '';
+  const hasBody = isChunked || Number(valuesOf(raw, 'content-length')[0] ?? 0) > 0;
+  const mayUpgrade = httpVersionMinor === 1 && !hasBody && !listOf(raw, 'upgrade').includes('h2c');
+  if (upgrade !== '' && mayUpgrade && listOf(raw, 'connection').includes('upgrade')) {
+    fields.push('Connection', 'upgrade', 'Upgrade', upgrade);
+  }
+  return fields;
+}
+
+function originForm({ method = '', url = '' }: OracleMessage['incoming']): string {
+  const rest = url.replace(/^https?:\/\/[^/?]*/i, '');
+  if (rest === url || rest.startsWith('/')) return url === rest ? url : rest;
+  return rest === '' && method === 'OPTIONS' ? '*' : `/${rest}`;
+}
+
+function newVerdict(): Verdict {
+  return { accepted: 0, difference: null, strictness: null, refusal: null, explained: null };
+}
+
+/** The stream with a method in each request that llhttp knows, of the same meaning to it as any other. */
+function withKnownMethod(text: string, method: string): string {
+  return METHODS.includes(method) ? text : text.replace(method, () => 'POST');
+}
+
+/** Compares the readings of a stream of requests. Bytes are the text's latin1. */
+export function compareRequests(text: string): Verdict {
+  const verdict = newVerdict();
+  const bytes = Buffer.from(text, 'latin1');
+  const own = new OwnRequests();
+  const original = new RequestOracle();
+  const forwarded = new RequestOracle();
+  try {
+    own.feed(bytes, 0, bytes.length);
+    own.settle();
+    let start = 0;
+    for (const [i, message] of own.messages.entries()) {
+      readRequest(original, withKnownMethod(text.slice(start, message.end), message.method), message, i, 'original');
+      checkRequest(message, original.messages[i] as OracleMessage);
+      readRequest(forwarded, withKnownMethod(message.rewritten + message.framed, message.method), message, i, 'forwarded');
+      checkForwardedRequest(message, original.messages[i] as OracleMessage, forwarded.messages[i] as OracleMessage);
+      if (message.isComplete) verdict.accepted++;
+      start = message.end;
+    }
+    if (own.fault !== null) {
+      original.feed(bytes.subarray(start));
+      const last = original.messages[own.messages.length - (own.isFaultInBody ? 1 : 0)];
+      const isAccepted = last !== undefined && (!own.isFaultInBody || last.incoming.complete);
+      verdict[isAccepted ? 'strictness' : 'refusal'] = own.fault;
+    }
+  } catch (error) {
+    verdict.difference = error instanceof Differs ? error.message : `threw ${(error as Error).stack}`;
+  } finally {
+    original.close();
+    forwarded.close();
+  }
+  return verdict;
+}
+
+/** Feeds one message up to its last byte, then that: llhttp must see it end there, and not before. */
+function readRequest(oracle: RequestOracle, text: string, message: OwnRequest, i: number, which: string): void {
+  const bytes = Buffer.from(text, 'latin1');
+  const cut = message.isComplete ? bytes.length - 1 : bytes.length;
+  oracle.feed(bytes.subarray(0, cut));
+  if (oracle.error === null) same(`${which} ${i}: messages complete before its end`, i, oracle.completeCount);
+  oracle.feed(bytes.subarray(cut));
+  same(`${which} ${i}: error`, null, oracle.error);
+  same(`${which} ${i}: messages begun`, i + 1, oracle.messages.length);
+  same(`${which} ${i}: messages complete at its end`, message.isComplete ? i + 1 : i, oracle.completeCount);
+}
+
+function checkRequest(ours: OwnRequest, theirs: OracleMessage): void {
+  const { incoming } = theirs;
+  if (METHODS.includes(ours.method)) same('method', ours.method, incoming.method);
+  same('target', ours.target, incoming.url);
+  same('version', `1.${ours.minorVersion}`, incoming.httpVersion);
+  same('fields', flat(ours.fields), theirs.rawHeaders);
+  same('body', ours.content, theirs.body);
+  if (ours.keepsConnection) same('connection kept', true, theirs.keepsConnection);
+}
+
+function checkForwardedRequest(ours: OwnRequest, original: OracleMessage, forwarded: OracleMessage): void {
+  same('forwarded method', original.incoming.method, forwarded.incoming.method);
+  same('forwarded target', originForm(original.incoming), forwarded.incoming.url);
+  same('forwarded version', '1.1', forwarded.incoming.httpVersion);
+  same('forwarded fields', forwardedFields(original), forwarded.rawHeaders);
+  same('forwarded connection kept', true, forwarded.keepsConnection);
+  if (ours.isComplete) {
+    same('forwarded body', original.body, forwarded.body);
+    const trailers = without(original.incoming.rawTrailers, NOT_IN_TRAILERS);
+    same('forwarded trailers', trailers, forwarded.incoming.rawTrailers);
+  } else same('forwarded body is no more than the original', true, original.body.startsWith(forwarded.body));
+}
+
+/** Compares the readings of streams of responses, each to a request by its method. */
+export async function compareResponses(streams: readonly { text: string; method: string }[]): Promise<Verdict[]> {
+  const methods = streams.flatMap(({ method }) => [method, method, method]);
+  const oracles = await ResponseOracle.open(methods);
+  return streams.map(({ text, method }, i) => {
+    const verdict = newVerdict();
+    const three = oracles.slice(i * 3, i * 3 + 3);
+    try {
+      compareResponse(text, method, three, verdict);
+    } catch (error) {
+      verdict.difference = error instanceof Differs ? error.message : `threw ${(error as Error).stack}`;
+    } finally {
+      for (const oracle of three) oracle.close();
+    }
+    return verdict;
+  });
+}
+
+function compareResponse(text: string, method: string, oracles: readonly ResponseOracle[], verdict: Verdict): void {
+  const [original, forwarded, untilClose] = oracles as [ResponseOracle, ResponseOracle, ResponseOracle];
+  const bytes = Buffer.from(text, 'latin1');
+  const own = new OwnResponses(method === 'HEAD');
+  own.feed(bytes, 0, bytes.length);
+  own.close();
+  let start = 0;
+  for (const [i, message] of own.messages.entries()) {
+    const explanation = EXPLAINED.find(({ applies }) => applies(message));
+    if (explanation !== undefined) {
+      verdict.explained = explanation.name;
+      return;
+    }
+    readResponse(original, text.slice(start, message.end), message, i, 'original');
+    const theirs = original.messages[i] as ResponseOracle['messages'][number];
+    same('status', message.status, theirs.status);
+    same('reason', message.reason, theirs.reason);
+    same('version', `1.${message.minorVersion}`, theirs.version);
+    same('fields', flat(message.fields), theirs.rawHeaders);
+    start = message.end;
+    if (message.status === 101) return;
+    readResponse(forwarded, `${message.rewritten}\r\n${message.framed}`, message, i, 'forwarded');
+    checkForwardedResponse(message, theirs.rawHeaders, forwarded.messages[i]);
+    // to a client of HTTP/1.0, which is sent no interim response
+    if (message.status >= 200) {
+      const kind = message.kind === BODY.chunked ? BODY.untilClose : message.kind;
+      const sent = `${message.rewrittenUntilClose}\r\n${message.content}`;
+      readResponse(untilClose, sent, { ...message, kind }, 0, 'until close');
+    }
+    if (message.isComplete) verdict.accepted++;
+  }
+  if (original.final !== null) checkBodies(own.messages.at(-1) as OwnResponse, original, forwarded, untilClose);
+  if (own.fault !== null) {
+    original.feed(bytes.subarray(start));
+    original.end();
+    const isAccepted = own.isFaultInBody ? original.isComplete : original.messages.length > own.messages.length;
+    verdict[isAccepted ? 'strictness' : 'refusal'] = own.fault;
+  }
+}
+
+function readResponse(oracle: ResponseOracle, text: string, message: OwnResponse, i: number, which: string): void {
+  const bytes = Buffer.from(text, 'latin1');
+  const cut = message.isComplete ? bytes.length - 1 : bytes.length;
+  oracle.feed(bytes.subarray(0, cut));
+  if (oracle.error === null) same(`${which} ${i}: complete before its end`, false, oracle.isComplete);
+  oracle.feed(bytes.subarray(cut));
+  if (message.isComplete && message.kind === BODY.untilClose) {
+    if (oracle.error === null) same(`${which} ${i}: complete before the connection closes`, false, oracle.isComplete);
+    oracle.end();
+  }
+  same(`${which} ${i}: error`, null, oracle.error);
+  same(`${which} ${i}: responses begun`, i + 1, oracle.messages.length);
+  if (message.status >= 200) same(`${which} ${i}: complete at its end`, message.isComplete, oracle.isComplete);
+}
+
+function checkForwardedResponse(
+  ours: OwnResponse,
+  raw: RawHeaders,
+  forwarded: ResponseOracle['messages'][number] | undefined,
+): void {
+  const omitted = [...HOP_BY_HOP, ...nominated(raw)];
+  if (ours.status < 200 || ours.status === 204) omitted.push('content-length');
+  const expected = without(raw, omitted);
+  if (ours.kind === BODY.chunked) expected.push('Transfer-Encoding', 'chunked');
+  same('forwarded fields', expected, forwarded?.rawHeaders);
+  same('forwarded status', [ours.status, ours.reason, '1.1'], [forwarded?.status, forwarded?.reason, forwarded?.version]);
+}
+
+function checkBodies(
+  ours: OwnResponse,
+  original: ResponseOracle,
+  forwarded: ResponseOracle,
+  untilClose: ResponseOracle,
+): void {
+  const body = original.final?.body ?? '';
+  same('body', ours.content, body);
+  if (ours.keepsConnection) same('connection kept', true, original.keepsConnection);
+  same('body of the response until close', body, untilClose.final?.body);
+  if (ours.isComplete) {
+    same('forwarded body', body, forwarded.final?.body);
+    const trailers = without(original.final?.incoming.rawTrailers ?? [], NOT_IN_TRAILERS);
+    same('forwarded trailers', trailers, forwarded.final?.incoming.rawTrailers);
+  } else same('forwarded body is no more than the original', true, body.startsWith(forwarded.final?.body ?? ''));
+}
