@@ -63,7 +63,7 @@ export class Balancer {
    */
   #leastLoaded(tried: readonly UpstreamNode[]): UpstreamNode | null {
     const scanned = this.#open.count <= SCAN_MAX;
-    const candidates = scanned ? this.#open.count : SAMPLES;
+    const candidates = scanned ? this.#open.count : SAMPLES - 1;
     let best = this.#draw(tried, scanned ? this.#nextUnit() : this.#randomUnit());
     let bestLoad = best === null ? Number.POSITIVE_INFINITY : this.#load(best);
     for (let i = 0; i < candidates && bestLoad > 0; i++) {

@@ -24,6 +24,8 @@ export class ThreadContext {
   constructor(thread: number, row: Int32Array, log: ThreadLog, limits: HeadLimits & { headerTimeoutMs: number }) {
     this.thread = thread;
     this.#row = row;
+    // a thread that takes a dead one's place has none of its connections
+    row[STAT.connectionsOpen] = row[STAT.tunnelsOpen] = 0;
     this.log = log;
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;

@@ -107,9 +107,33 @@ function writeOpenNodes(words: Int32Array, layout: HalfLayout, nodes: readonly R
  * cycle, and keeps the units of a heavy node apart, where steps of 1 would send it all of its share in one burst.
  */
 function spreadingStride(total: number): number {
-  let stride = Math.max(1, Math.round(total * 0.618_033_988_75));
-  while (gcd(stride, total) !== 1) stride++;
-  return stride;
+  const golden = Math.round(total * 0.618_033_988_75);
+  let best = 1;
+  for (
+    let stride = Math.max(1, golden - STRIDE_REACH);
+    stride <= Math.min(total - 1, golden + STRIDE_REACH);
+    stride++
+  ) {
+    if (unevenness(stride, total) < unevenness(best, total)) best = stride;
+  }
+  return best;
+}
+
+/** How far from the golden section to look: 32 either side nearly always hold a step with quotients of 6 at most. */
+const STRIDE_REACH = 32;
+
+/**
+ * The largest quotient of Euclid's algorithm: the smaller, the more evenly the multiples of `stride` lie modulo `total`
+ * (Niederreiter 1978, on Zaremba's conjecture). Infinite where the two are not coprime.
+ */
+function unevenness(stride: number, total: number): number {
+  let worst = 0;
+  let [a, b] = [total, stride];
+  while (b !== 0) {
+    worst = Math.max(worst, Math.floor(a / b));
+    [a, b] = [b, a % b];
+  }
+  return a === 1 ? worst : Number.POSITIVE_INFINITY;
 }
 
 function gcd(a: number, b: number): number {

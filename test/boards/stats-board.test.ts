@@ -1,0 +1,39 @@
+/** The stats board: a row a thread, whole cache lines, counters that wrap. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { STAT, StatsBoard } from '../../src/boards/stats-board.ts';
+
+test('each thread counts in a row of its own, of whole cache lines', () => {
+  const board = StatsBoard.create(3);
+  assert.equal(board.buffer.byteLength, 3 * 256);
+  for (let t = 0; t < 3; t++) {
+    const row = board.row(t);
+    assert.equal(row.byteOffset % 64, 0);
+    row[STAT.requestsTotal] = 10 ** t;
+    row.fill(-1, 32);
+  }
+  assert.equal(board.read(1, 'requestsTotal'), 10);
+  assert.equal(board.sum('requestsTotal'), 111);
+});
+
+test('no two counters share a word, and the classes of responses have five after the first', () => {
+  const words = Object.values(STAT);
+  assert.equal(new Set(words).size, words.length);
+  for (let i = 1; i <= 5; i++) assert.ok(!(words as number[]).includes(STAT.responses + i));
+});
+
+test('a counter is read without its sign', () => {
+  const board = StatsBoard.create(1);
+  board.row(0)[STAT.retries] = -1;
+  assert.equal(board.read(0, 'retries'), 2 ** 32 - 1);
+});
+
+test('another view reads the same rows; a buffer that is not whole rows is refused', () => {
+  const board = StatsBoard.create(2);
+  board.row(1)[STAT.heartbeat] = 5;
+  assert.equal(new StatsBoard(board.buffer).read(1, 'heartbeat'), 5);
+  for (const bytes of [0, 4, 252, 260]) {
+    assert.throws(() => new StatsBoard(new SharedArrayBuffer(bytes)), /not a stats board/);
+  }
+});

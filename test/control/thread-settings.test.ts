@@ -1,0 +1,124 @@
+/** The configuration resolved for the listener threads: names to indexes, and one route for each pool and salt. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ListenerSettings } from '../../src/boards/listener-task.ts';
+import type { AffinityConfig, Config, ListenerConfig, ServiceConfig } from '../../src/config/config.ts';
+import { listenersOfThread, resolveRouting } from '../../src/control/thread-settings.ts';
+
+const COOKIE = {
+  httpOnly: true,
+  secure: 'auto',
+  sameSite: null,
+  maxAgeS: null,
+  domain: null,
+  partitioned: false,
+} as const;
+const AFFINITY: AffinityConfig = {
+  cookieName: 'X-SERVERID',
+  useSalt: false,
+  salt: null,
+  useDomain: false,
+  cookie: COOKIE,
+};
+
+test('services of one pool and salt share a route, others have their own', () => {
+  const salted = (salt: string | null) => ({ ...AFFINITY, useSalt: true, salt });
+  const { routes, services } = resolveRouting(
+    config([
+      service('a', 'web'),
+      service('b', 'web', AFFINITY),
+      service('c', 'web', salted('s')),
+      service('d', 'api', salted('s')),
+      service('e', 'web', salted('s')),
+      service('f', 'web', salted(null)),
+      service('g', 'web', salted(null)),
+    ]),
+    'random',
+  );
+  assert.deepEqual(
+    services.map((s) => routes[s.route]),
+    [
+      { pool: 'web', salt: '' },
+      { pool: 'web', salt: '' },
+      { pool: 'web', salt: 's' },
+      { pool: 'api', salt: 's' },
+      { pool: 'web', salt: 's' },
+      { pool: 'web', salt: 'random' },
+      { pool: 'web', salt: 'random' },
+    ],
+  );
+  assert.equal(routes.length, 4);
+});
+
+test('a salt that is asked for and not given is 128 random bits, one for the whole configuration', () => {
+  const services = [
+    service('a', 'web', { ...AFFINITY, useSalt: true }),
+    service('b', 'api', { ...AFFINITY, useSalt: true }),
+  ];
+  const salts = [1, 2].map(() => resolveRouting(config(services)).routes.map(({ salt }) => salt));
+  assert.match(salts[0]?.[0] ?? '', /^[0-9a-f]{32}$/);
+  assert.equal(salts[0]?.[0], salts[0]?.[1]);
+  assert.notEqual(salts[0]?.[0], salts[1]?.[0]);
+});
+
+test('Secure is set on TLS listeners alone, unless the configuration says otherwise', () => {
+  const attributes = (secure: 'auto' | boolean) => {
+    const { services } = resolveRouting(config([service('a', 'web', { ...AFFINITY, cookie: { ...COOKIE, secure } })]));
+    return [services[0]?.affinity?.attributesPlain, services[0]?.affinity?.attributesTls];
+  };
+  assert.deepEqual(attributes('auto'), ['; path=/; HttpOnly', '; path=/; Secure; HttpOnly']);
+  assert.deepEqual(attributes(true), ['; path=/; Secure; HttpOnly', '; path=/; Secure; HttpOnly']);
+  assert.deepEqual(attributes(false), ['; path=/; HttpOnly', '; path=/; HttpOnly']);
+});
+
+test('listeners name their services by index', () => {
+  const listeners = [
+    listener({ service: 'b', hosts: [{ pattern: '*.example', service: 'a' }] }),
+    listener({ service: null, hosts: [{ pattern: 'a.example', service: 'b' }] }),
+  ];
+  const resolved = resolveRouting(config([service('a', 'web'), service('b', 'web')], listeners)).listeners;
+  assert.deepEqual(resolved, [
+    { address: listeners[0]?.address, service: 1, hosts: [{ pattern: '*.example', service: 0 }] },
+    { address: listeners[1]?.address, service: null, hosts: [{ pattern: 'a.example', service: 1 }] },
+  ]);
+});
+
+test('what the configuration does not hold is refused', () => {
+  const unknown = listener({ service: 'nobody' });
+  assert.throws(() => resolveRouting(config([service('a', 'web')], [unknown])), /no service nobody/);
+  const fd = listener({ service: 'a', address: { kind: 'fd', name: 'http' } });
+  assert.throws(() => resolveRouting(config([service('a', 'web')], [fd])), /socket activation/);
+});
+
+test('what a thread is sent can be cloned, and holds nothing that it has no use for', () => {
+  const { services } = resolveRouting(config([service('a', 'web', AFFINITY)]));
+  assert.deepEqual(structuredClone(services), services);
+  assert.equal('role' in (services[0] ?? {}), false);
+});
+
+test('each thread listens on every tcp address, and one thread on each unix socket', () => {
+  const tcp: ListenerSettings = { address: { kind: 'tcp', host: '::', port: 80 }, service: 0, hosts: [] };
+  const unix = (path: string): ListenerSettings => ({ ...tcp, address: { kind: 'unix', path } });
+  const all = [tcp, unix('/a'), unix('/b'), tcp, unix('/c')];
+  for (const threads of [1, 2, 3, 8]) {
+    const served = Array.from({ length: threads }, (_, t) => listenersOfThread(all, t, threads));
+    all.forEach(({ address }, i) => {
+      const serving = served.filter((listeners) => listeners[i]?.address !== null).length;
+      assert.equal(serving, address?.kind === 'unix' ? 1 : threads);
+    });
+  }
+});
+
+function config(services: ServiceConfig[], listeners: ListenerConfig[] = []): Config {
+  return { services, listeners } as unknown as Config;
+}
+
+function service(name: string, pool: string, affinity: AffinityConfig | null = null): ServiceConfig {
+  return { name, pool, role: 'reverse_proxy', balance: 'least_conn', affinity } as unknown as ServiceConfig;
+}
+
+function listener(fields: Partial<ListenerConfig>): ListenerConfig {
+  const address = { kind: 'tcp', host: '127.0.0.1', port: 8080 } as const;
+  return { address, service: null, hosts: [], tls: null, path: {} as ListenerConfig['path'], ...fields };
+}
