@@ -18,7 +18,11 @@ export interface Choice {
   node: UpstreamNode | null;
   /** The client does not hold this node's cookie: the response sets it. */
   setsCookie: boolean;
+  /** Domain mode: where in the order of addresses the Host header points. */
+  domainStart: number;
 }
+
+const NONE: readonly UpstreamNode[] = [];
 
 export class Service {
   readonly settings: ServiceSettings;
@@ -47,22 +51,28 @@ export class Service {
   choose(bytes: Buffer, head: RequestHead, choice: Choice): void {
     const { affinity } = this.settings;
     if (affinity === null) {
-      choice.node = this.#balancer.choose([]);
+      choice.node = this.#balancer.choose(NONE);
       choice.setsCookie = false;
     } else if (affinity.useDomain) {
-      choice.node = this.#byDomain(bytes, head);
+      const count = countNodes(this.pool.board);
+      choice.domainStart = count === 0 ? 0 : domainIndex(bytes, head.hostStart, head.hostEnd, count);
+      choice.node = this.#nextOfDomain(choice.domainStart, NONE);
       choice.setsCookie = false;
     } else {
       choice.node = this.#byCookie(bytes, head);
       choice.setsCookie = choice.node === null;
-      choice.node ??= this.#balancer.choose([]);
+      choice.node ??= this.#balancer.choose(NONE);
     }
   }
 
   /** Another node for a request that could not be served by those in `tried`; null where there is none. */
   chooseAgain(tried: readonly UpstreamNode[], choice: Choice): void {
-    choice.node = this.#balancer.choose(tried);
-    choice.setsCookie = this.settings.affinity !== null && !this.settings.affinity.useDomain;
+    const { affinity } = this.settings;
+    if (affinity?.useDomain) choice.node = this.#nextOfDomain(choice.domainStart, tried);
+    else {
+      choice.node = this.#balancer.choose(tried);
+      choice.setsCookie = affinity !== null;
+    }
   }
 
   /** The Set-Cookie line for a node. */
@@ -86,18 +96,16 @@ export class Service {
     return null;
   }
 
-  /** The node that the Host header's characters point at, or the next usable one in the order of addresses. */
-  #byDomain(bytes: Buffer, head: RequestHead): UpstreamNode | null {
+  /** The usable node at `start` in the order of addresses, or the next after it. */
+  #nextOfDomain(start: number, tried: readonly UpstreamNode[]): UpstreamNode | null {
     const count = countNodes(this.pool.board);
-    if (count === 0) return null;
-    const first = domainIndex(bytes, head.hostStart, head.hostEnd, count);
     for (let i = 0; i < count; i++) {
-      if (!sortedNodeAt(this.pool.board, (first + i) % count, this.#found)) continue;
+      if (!sortedNodeAt(this.pool.board, (start + i) % count, this.#found)) continue;
       // a node that drains has to lose its share some time: domain mode knows no clients that would end by themselves
       if (NodePool.isDraining(this.#found)) continue;
       const node = this.pool.resolve(this.#found);
-      if (node !== null && this.pool.isUsable(node)) return node;
+      if (node !== null && this.pool.isUsable(node) && !tried.includes(node)) return node;
     }
-    return this.#balancer.choose([]);
+    return this.#balancer.choose(tried);
   }
 }

@@ -99,7 +99,7 @@ export async function runBatch(
 
 /** Leaves out runs of bytes, long ones first, as long as what is left still differs in the same respect. */
 async function minimize(fuzzCase: FuzzCase, difference: string): Promise<FuzzFinding> {
-  const respect = (text: string) => text.replace(/: ours[^]*/, '').replaceAll(/\d+/g, '');
+  const respect = (text: string) => text.replace(/: ours[\s\S]*/, '').replaceAll(/\d+/g, '');
   let [best, why] = [fuzzCase, difference];
   for (let length = fuzzCase.text.length >> 1; length > 0; length >>= 1) {
     for (let at = 0; at < best.text.length; ) {

@@ -29,7 +29,15 @@ const target = fc.oneof(
   { weight: 2, arbitrary: textOf(TARGET_CHARS, 0, 30).map((path) => `/${path}`) },
   {
     weight: 1,
-    arbitrary: fc.constantFrom('*', 'http://a.example/', 'HTTP://a:80?x', 'https://[::1]:443/b', 'http://a', 'a:80', ''),
+    arbitrary: fc.constantFrom(
+      '*',
+      'http://a.example/',
+      'HTTP://a:80?x',
+      'https://[::1]:443/b',
+      'http://a',
+      'a:80',
+      '',
+    ),
   },
   { weight: 1, arbitrary: textOf(TARGET_CHARS, 0, 12).map((rest) => `http://${rest}`) },
 );
@@ -46,7 +54,9 @@ const connectionField = fc
   .array(fc.constantFrom('close', 'keep-alive', 'Upgrade', 'TE', 'x-a', 'cookie', 'Keep-Alive', ''), { maxLength: 3 })
   .map((options) => `Connection: ${options.join(', ')}\r\n`);
 const hostileField = fc.constantFrom(...HOSTILE_LINES).map((line) => `${line}\r\n`);
-const upgradeFields = fc.constantFrom('websocket', 'h2c', 'foo/1, bar').map((p) => `Upgrade: ${p}\r\nConnection: upgrade\r\n`);
+const upgradeFields = fc
+  .constantFrom('websocket', 'h2c', 'foo/1, bar')
+  .map((p) => `Upgrade: ${p}\r\nConnection: upgrade\r\n`);
 const fieldLine = fc.oneof(
   { weight: 12, arbitrary: field },
   { weight: 1, arbitrary: connectionField },
@@ -75,7 +85,12 @@ const chunk = fc
   .tuple(content, sizeFormat, extension)
   .map(([data, format, ext]) => (data === '' ? '' : `${format(data.length)}${ext}\r\n${data}\r\n`));
 const chunkedBody = fc
-  .tuple(fc.array(chunk, { maxLength: 4 }), fc.constantFrom('0', '0', '00'), extension, fc.array(field, { maxLength: 2 }))
+  .tuple(
+    fc.array(chunk, { maxLength: 4 }),
+    fc.constantFrom('0', '0', '00'),
+    extension,
+    fc.array(field, { maxLength: 2 }),
+  )
   .map(([chunks, last, ext, trailers]) => `${chunks.join('')}${last}${ext}\r\n${trailers.join('')}\r\n`);
 
 /** The framing fields and the body that belongs to them. */
@@ -99,7 +114,10 @@ const status = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(100, 101, 102, 103, 99, 0) },
   { weight: 1, arbitrary: fc.integer({ min: 100, max: 999 }) },
 );
-const reason = fc.oneof(fc.constantFrom(' OK', ' ', ''), textOf(VALUE_CHARS, 0, 10).map((text) => ` ${text}`));
+const reason = fc.oneof(
+  fc.constantFrom(' OK', ' ', ''),
+  textOf(VALUE_CHARS, 0, 10).map((text) => ` ${text}`),
+);
 
 const oneResponse = fc
   .record({ version, status, reason, before: fields, upgrade: upgradeOrNone, framed: framedBody, after: fields })
@@ -118,7 +136,11 @@ export const requestStream: fc.Arbitrary<string> = fc
 
 /** Interim responses, a final one, and sometimes bytes behind it. */
 export const responseStream: fc.Arbitrary<string> = fc
-  .tuple(fc.array(interim, { maxLength: 2 }), oneResponse, fc.constantFrom('', '', '', 'x', '\r\n', 'HTTP/1.1 200 OK\r\n\r\n'))
+  .tuple(
+    fc.array(interim, { maxLength: 2 }),
+    oneResponse,
+    fc.constantFrom('', '', '', 'x', '\r\n', 'HTTP/1.1 200 OK\r\n\r\n'),
+  )
   .map(([interims, final, after]) => `${interims.join('')}${final}${after}`);
 
 /** A chunked body alone; mutated as often as not. */

@@ -282,7 +282,7 @@ function fieldsOf(bytes: Buffer, table: FieldTable): OwnField[] {
 function snapshotRequest(bytes: Buffer, head: RequestHead, end: number): OwnRequest {
   const { close, keepAlive } = head.connection;
   const cookies = Array.from(head.cookieLines.subarray(0, head.cookieCount));
-  const { contentLength, isChunked, expectsContinue, isHead, isIdempotent, forwardedForLines } = head;
+  const { contentLength, isChunked, isHead, isIdempotent, forwardedForLines } = head;
   return {
     method: bytes.toString('latin1', head.start, head.methodEnd),
     target: bytes.toString('latin1', head.targetStart, head.targetEnd),
@@ -292,7 +292,7 @@ function snapshotRequest(bytes: Buffer, head: RequestHead, end: number): OwnRequ
     keepsConnection: !close && (head.minorVersion === 1 || keepAlive),
     isUpgrade: head.upgradeStart >= 0,
     isAbsolute: head.isAbsolute,
-    traits: JSON.stringify([contentLength, isChunked, expectsContinue, isHead, isIdempotent, forwardedForLines, cookies]),
+    traits: JSON.stringify([contentLength, isChunked, isHead, isIdempotent, forwardedForLines, cookies]),
     rewritten: rewriteRequest(bytes, head, HOP, true),
     framed: '',
     content: '',

@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fileNameOf, type FuzzKind, FuzzTotals, runBatch } from './fuzz.ts';
+import { type FuzzKind, FuzzTotals, fileNameOf, runBatch } from './fuzz.ts';
 
 const FINDINGS_MAX = 20;
 const PROGRESS_MS = 10_000;

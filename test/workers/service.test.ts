@@ -138,7 +138,7 @@ test('a second choice leaves out the nodes that were tried, and sets the cookie 
   for (const affinity of [AFFINITY, { ...AFFINITY, useDomain: true }, null]) {
     const { ask, service } = newService(affinity);
     const tried = [ask('').node].filter((n) => n !== null);
-    const choice: Choice = { node: null, setsCookie: false };
+    const choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
     while (tried.length < NODES.length) {
       service.chooseAgain(tried, choice);
       assert.ok(choice.node !== null && !tried.includes(choice.node));
@@ -169,7 +169,7 @@ function newService(affinity: AffinitySettings | null) {
   const ask = (header: string, host = 'a.example'): Choice => {
     const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: ${host}\r\n${header}${header === '' ? '' : '\r\n'}\r\n`);
     assert.equal(head.parse(bytes, 0, bytes.length), bytes.length);
-    const choice: Choice = { node: null, setsCookie: false };
+    const choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
     service.choose(bytes, head, choice);
     return choice;
   };

@@ -30,7 +30,8 @@ export type ByteSink = (bytes: Buffer, start: number, end: number) => void;
 
 /** 13 hexadecimal digits: sizes below 2^52, exact in a double. */
 const SIZE_DIGITS_MAX = 13;
-const EXTENSION_BYTES_MAX = 1024;
+/** Of all chunks of a message together: bytes that move nothing on. */
+const EXTENSION_BYTES_MAX = 8192;
 const TRAILER_BYTES_MAX = 8192;
 const TRAILER_FIELDS_MAX = 64;
 
@@ -44,6 +45,7 @@ const NOT_IN_TRAILERS = [
   'content-type',
   'cookie',
   'expect',
+  'forwarded',
   'host',
   'keep-alive',
   'proxy-connection',
@@ -52,6 +54,10 @@ const NOT_IN_TRAILERS = [
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
 ].map(lower);
 
 const STATE = {
@@ -98,6 +104,7 @@ export class BodyReader {
     this.#keepFraming = keepFraming;
     this.#state = STATE.size;
     this.#digits = 0;
+    this.#extensionBytes = 0;
     this.#trailer = null;
     this.#trailerBytes = 0;
   }
@@ -147,7 +154,6 @@ export class BodyReader {
           } else if (c === SEMICOLON) {
             if (run >= 0 && i > run) sink(bytes, run, i);
             run = -1;
-            this.#extensionBytes = 0;
             this.#state = STATE.extensionName;
           } else {
             return this.#fail(FAULT.chunkSize, i);

@@ -45,12 +45,13 @@ export function lower(s: string): Uint8Array {
   return Uint8Array.from(s.toLowerCase(), (c) => c.charCodeAt(0));
 }
 
-/** Whether `bytes[start, end)` is `name` (from `lower`) in any letter case. `name` holds letters, digits, '-' alone. */
+/** Whether `bytes[start, end)` is `name` (from `lower`) in any letter case. */
 export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
   if (end - start !== name.length) return false;
   for (let i = 0; i < name.length; i++) {
     const c = bytes[start + i] as number;
-    if (c !== name[i] && ((c | 0x20) !== name[i] || c < 0x41)) return false;
+    // letters alone have a case: '^' and '~' differ by the same bit
+    if (c !== name[i] && ((c | 0x20) !== name[i] || c < 0x41 || c > 0x5a)) return false;
   }
   return true;
 }

@@ -9,8 +9,6 @@ import { type FieldTable, forEachMember } from './fields.ts';
 const CLOSE = lower('close');
 const KEEP_ALIVE = lower('keep-alive');
 const UPGRADE = lower('upgrade');
-const TE = lower('te');
-const HTTP2_SETTINGS = lower('http2-settings');
 
 /** Fields that no Connection field may name: leaving them out would change what the message means. */
 const PROTECTED = ['content-length', 'host', 'transfer-encoding', 'connection'].map(lower);
@@ -41,7 +39,6 @@ export class ConnectionOptions {
     if (equalsIgnoringCase(bytes, start, end, CLOSE)) this.close = true;
     else if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) this.keepAlive = true;
     else if (equalsIgnoringCase(bytes, start, end, UPGRADE)) this.upgrade = true;
-    else if (equalsIgnoringCase(bytes, start, end, TE) || equalsIgnoringCase(bytes, start, end, HTTP2_SETTINGS)) return;
     else if (PROTECTED.some((name) => equalsIgnoringCase(bytes, start, end, name))) this.malformed = true;
     else {
       for (let i = start; i < end; i++)

@@ -4,7 +4,7 @@
  * threads; one object a thread, overwritten by each parse.
  */
 
-import { CLASS, CR, equalsIgnoringCase, HOST, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
+import { CLASS, CR, DIGIT, equalsIgnoringCase, HOST, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
 import { ConnectionOptions } from './connection-options.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
 import { FieldTable, forEachMember } from './fields.ts';
@@ -37,6 +37,9 @@ const CONTINUE = lower('100-continue');
 const H2C = lower('h2c');
 const HTTP_SCHEME = lower('http://');
 const HTTPS_SCHEME = lower('https://');
+/** '0' stands for any digit. */
+const VERSION_LINE = Buffer.from('HTTP/0.0\r\n', 'latin1');
+const SLASH = 0x2f;
 const METHOD_BYTES_MAX = 32;
 const COOKIE_LINES_MAX = 32;
 
@@ -68,7 +71,6 @@ export class RequestHead {
   /** Body bytes that Content-Length announces, or NO_LENGTH. */
   contentLength = NO_LENGTH;
   isChunked = false;
-  expectsContinue = false;
   /** First byte and end of an Upgrade that may be passed on; upgradeStart is -1 where there is none. */
   upgradeStart = -1;
   upgradeEnd = -1;
@@ -138,28 +140,23 @@ export class RequestHead {
     return this.#parseVersion(bytes, i, end);
   }
 
+  /** Another version of HTTP is a 505, told from no version at all only once all of it is there. */
   #parseVersion(bytes: Uint8Array, start: number, end: number): number {
-    const VERSION = 'HTTP/1.';
-    for (let k = 0; k < VERSION.length; k++) {
+    for (let k = 0; k < VERSION_LINE.length; k++) {
       if (start + k >= end) return INCOMPLETE;
-      if (bytes[start + k] !== VERSION.charCodeAt(k)) {
-        // another version of HTTP, well-formed, is a 505; anything else is no request line
-        return this.#fail(k >= 5 && isVersion(bytes, start, end) ? FAULT.version : FAULT.requestLine);
-      }
+      const c = bytes[start + k] as number;
+      const isDigit = VERSION_LINE[k] === 0x30 && ((CLASS[c] as number) & DIGIT) !== 0;
+      if (c !== VERSION_LINE[k] && !isDigit) return this.#fail(FAULT.requestLine);
     }
-    const i = start + VERSION.length;
-    if (i + 2 >= end) return INCOMPLETE;
-    if (bytes[i + 1] !== CR || bytes[i + 2] !== LF) return this.#fail(FAULT.requestLine);
-    if (bytes[i] !== 0x30 && bytes[i] !== 0x31) {
-      return this.#fail(isVersion(bytes, start, end) ? FAULT.version : FAULT.requestLine);
-    }
-    this.minorVersion = bytes[i] === 0x30 ? 0 : 1;
-    return i + 3;
+    const [major, minor] = [bytes[start + 5], bytes[start + 7]];
+    if (major !== 0x31 || (minor !== 0x30 && minor !== 0x31)) return this.#fail(FAULT.version);
+    this.minorVersion = minor === 0x30 ? 0 : 1;
+    return start + VERSION_LINE.length;
   }
 
   #interpret(): boolean {
     this.contentLength = NO_LENGTH;
-    this.isChunked = this.expectsContinue = this.hasHost = this.isAbsolute = false;
+    this.isChunked = this.hasHost = this.isAbsolute = false;
     this.hostStart = this.hostEnd = 0;
     this.#hostLine = -1;
     this.upgradeStart = this.upgradeEnd = -1;
@@ -240,8 +237,7 @@ export class RequestHead {
     // RFC 9110 section 10.1.1: 100-continue is the only expectation there is, and an HTTP/1.0 client's is ignored
     if (!equalsIgnoringCase(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i), CONTINUE)) {
       this.fault = FAULT.expectation;
-    } else if (this.minorVersion === 1) this.expectsContinue = true;
-    else this.fields.drop(i);
+    } else if (this.minorVersion === 0) this.fields.drop(i);
   }
 
   #interpretUpgrade(i: number): void {
@@ -294,14 +290,14 @@ export class RequestHead {
   #interpretTarget(): boolean {
     const bytes = this.#bytes;
     const first = bytes[this.targetStart];
-    if (first === 0x2f) return true;
+    if (first === SLASH) return true;
     if (first === 0x2a && this.targetEnd - this.targetStart === 1) {
       if (!(this.methodEnd - this.start === 7 && this.#methodIs('OPTIONS'))) this.fault = FAULT.target;
       return this.fault === null;
     }
     const authority = afterScheme(bytes, this.targetStart, this.targetEnd);
     let end = authority;
-    while (end < this.targetEnd && bytes[end] !== 0x2f && bytes[end] !== 0x3f) end++;
+    while (end < this.targetEnd && bytes[end] !== SLASH && bytes[end] !== 0x3f) end++;
     if (authority < 0 || end === authority || !isAuthority(bytes, authority, end)) {
       this.fault = FAULT.target;
       return false;
@@ -330,26 +326,33 @@ export class RequestHead {
       !connection.upgrade ||
       this.minorVersion === 0 ||
       this.hasBody ||
-      this.upgradeEnd === this.upgradeStart ||
-      this.#upgradeNames(H2C)
+      !this.#mayUpgrade()
     ) {
       this.upgradeStart = this.upgradeEnd = -1;
     }
     return true;
   }
 
-  #upgradeNames(protocol: Uint8Array): boolean {
-    let named = false;
+  /** Protocols, each a token with or without a version, and h2c not among them. */
+  #mayUpgrade(): boolean {
+    let protocols = 0;
+    let isSound = true;
     forEachMember(this.#bytes, this.upgradeStart, this.upgradeEnd, (start, end) => {
-      named ||= equalsIgnoringCase(this.#bytes, start, end, protocol);
+      protocols++;
+      isSound &&= isProtocol(this.#bytes, start, end) && !equalsIgnoringCase(this.#bytes, start, end, H2C);
     });
-    return named;
+    return protocols > 0 && isSound;
   }
 }
 
-/** Whether `HTTP/` DIGIT `.` DIGIT CRLF stands at `start`. */
-function isVersion(bytes: Uint8Array, start: number, end: number): boolean {
-  return /^HTTP\/\d\.\d\r\n/.test(Buffer.from(bytes.subarray(start, Math.min(end, start + 10))).toString('latin1'));
+/** token [ "/" token ], RFC 9110 section 7.8. */
+function isProtocol(bytes: Uint8Array, start: number, end: number): boolean {
+  let slashes = 0;
+  for (let i = start; i < end; i++) {
+    if (bytes[i] === SLASH && i > start && i < end - 1) slashes++;
+    else if (((CLASS[bytes[i] as number] as number) & TOKEN) === 0) return false;
+  }
+  return slashes <= 1;
 }
 
 /** uri-host [ ":" port ] by its bytes alone; empty is allowed (RFC 9112 section 3.2). */

@@ -164,6 +164,7 @@ export class ResponseHead {
 
   #interpretUpgrade(i: number): void {
     this.fields.drop(i);
+    if (this.upgradeStart >= 0) this.fault = FAULT.upgrade;
     this.upgradeStart = this.fields.valueStart(i);
     this.upgradeEnd = this.fields.valueEnd(i);
   }
