@@ -23,7 +23,15 @@ export interface AcceptedStream extends ByteStream {
   readonly remoteAddress?: string | undefined;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
+  readonly writableNeedDrain: boolean;
+  once(event: 'drain', listener: () => void): unknown;
   resetAndDestroy(): unknown;
+}
+
+/** Breaks the connection off, so that its other side can tell. A unix socket knows no reset: it just ends. */
+export function reset(stream: AcceptedStream): void {
+  if (stream.localPort === undefined) stream.destroy();
+  else stream.resetAndDestroy();
 }
 
 /** Makes the owner of a new connection; it is told of bytes from then on. */

@@ -5,7 +5,7 @@
  * read from while they do: what a client can make us hold is bounded by one read.
  */
 
-import type { AcceptedStream } from './accept.ts';
+import { type AcceptedStream, reset } from './accept.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { StreamOwner } from './byte-stream.ts';
 import { Exchange, type ExchangeClient } from './exchange.ts';
@@ -30,8 +30,9 @@ const STATE = {
 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
-const LINGER_MS = 5_000;
-const LINGER_BYTES_MAX = 512 * 1024;
+/** As nginx's lingering_timeout and lingering_time: many clients read only when they have sent all of their body. */
+const LINGER_SILENCE_MS = 5_000;
+const LINGER_MS_MAX = 30_000;
 
 /** How a listener's connections differ from another's. */
 export interface ListenerTraits {
@@ -65,7 +66,8 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
   #isProcessing = false;
   #clientEnded = false;
   #unflushedBefore = 0;
-  #lingered = 0;
+  /** Wheel time at which lingering ends, whatever still comes. */
+  #lingerEndMs = 0;
   #tunnel: Tunnel | null = null;
 
   constructor(
@@ -106,8 +108,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
         this.#tunnel?.onClientBytes(bytes, start, end);
         return;
       case STATE.lingering:
-        this.#lingered += end - start;
-        if (this.#lingered > LINGER_BYTES_MAX) this.stream.destroy();
+        this.#linger();
         return;
       case STATE.closed:
         return;
@@ -156,10 +157,12 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
         else this.#closeGracefully();
         return;
       case STATE.exchange:
-        this.#exchange.onClientDeadline();
+        if (!this.#exchange.isOver) this.#exchange.onClientDeadline();
+        else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#bodyTimeoutMs);
+        else this.stream.destroy();
         return;
       default:
-        if (this.#isStillReading()) this.#context.wheel.arm(this, LINGER_MS);
+        if (this.#isStillReading()) this.#context.wheel.arm(this, LINGER_SILENCE_MS);
         else this.stream.destroy();
     }
   }
@@ -190,9 +193,15 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
 
   onExchangeOver(keepAlive: boolean): void {
     if (this.#state !== STATE.exchange) return;
-    if (!keepAlive) {
-      this.#queue = null;
+    // a drain may have begun after the response was: requests already here are answered, and no others
+    if (!keepAlive || (this.#context.isDraining && this.#queue === null)) {
       this.#closeGracefully();
+      return;
+    }
+    if (this.stream.writableNeedDrain) {
+      // the answers to requests sent ahead would pile up in memory while the client reads none of them
+      this.stream.once('drain', () => this.onExchangeOver(true));
+      this.#context.wheel.arm(this, this.#bodyTimeoutMs);
       return;
     }
     this.#state = STATE.head;
@@ -203,7 +212,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
   onExchangeBroken(framing: BodyKind): void {
     if (this.#state !== STATE.exchange) return;
     // a body until close that ends in a FIN would pass for a whole one; the other framings show what is missing
-    if (framing === BODY.untilClose) this.stream.resetAndDestroy();
+    if (framing === BODY.untilClose) reset(this.stream);
     else this.#closeGracefully();
   }
 
@@ -216,6 +225,10 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     if (queue !== null) tunnel.onClientBytes(queue.buffer, queue.start, queue.end);
     if (this.#clientEnded) tunnel.onClientEnd();
     this.#resume();
+  }
+
+  onTunnelOver(): void {
+    if (this.#state === STATE.tunnel) this.#closeGracefully();
   }
 
   /** The next request, where the client has sent it already. */
@@ -239,11 +252,11 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
         pos = past;
       } else if (this.#state === STATE.exchange && this.#exchange.takesBody) {
         pos = this.#exchange.onRequestBytes(bytes, pos, end);
-        this.#watchBody();
       } else break;
     }
     this.#isProcessing = false;
     if (this.#state === STATE.exchange) this.#exchange.sendHead();
+    this.#watchBody();
     if (this.#state !== STATE.tunnel) this.#keep(bytes, pos, end);
   }
 
@@ -295,16 +308,15 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     this.#idleTimeoutMs = settings.persistClientIdleTimeoutMs;
     this.#bodyTimeoutMs = settings.bodyTimeoutMs;
     this.#forwardedLines = this.isTls ? service.forwardedLinesTls : service.forwardedLinesPlain;
-    if (!head.hasBody) this.#context.wheel.disarm(this);
     this.#exchange.begin(service, bytes, head, this);
     return past;
   }
 
-  /** The client is awaited while its body is, and no longer. */
+  /** The client is awaited while its body can be taken, and no longer: a slow backend is not its fault. */
   #watchBody(): void {
-    if (this.#state !== STATE.exchange) return;
-    if (this.#exchange.requestIsWhole) this.#context.wheel.disarm(this);
-    else this.#context.wheel.arm(this, this.#bodyTimeoutMs);
+    if (this.#state !== STATE.exchange || this.#exchange.isOver) return;
+    if (this.#exchange.takesBody) this.#context.wheel.arm(this, this.#bodyTimeoutMs);
+    else this.#context.wheel.disarm(this);
   }
 
   #fault(fault: MessageFault): void {
@@ -324,9 +336,15 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     if (this.#state >= STATE.lingering) return;
     this.#state = STATE.lingering;
     this.#queue = null;
-    this.#context.wheel.arm(this, LINGER_MS);
+    this.#lingerEndMs = this.#context.wheel.now + LINGER_MS_MAX;
+    this.#linger();
     this.stream.end();
     if (!this.#clientEnded) this.#resume();
+  }
+
+  #linger(): void {
+    const { wheel } = this.#context;
+    wheel.arm(this, Math.min(LINGER_SILENCE_MS, this.#lingerEndMs - wheel.now));
   }
 
   /** The client has taken bytes of the last response since the last look: slow, but not idle. */

@@ -38,6 +38,8 @@ export interface ExchangeClient {
   onExchangeBroken(framing: BodyKind): void;
   /** The connection is the tunnel's from now on. */
   onTunnel(tunnel: Tunnel): void;
+  /** The tunnel is over; what it has written to the client may still wait to be sent. */
+  onTunnelOver(): void;
 }
 
 const STATE = { over: 0, connecting: 1, awaitingHead: 2, relaying: 3 } as const;
@@ -51,15 +53,17 @@ export class Exchange implements UpstreamUser {
   readonly #context: ThreadContext;
   readonly #requestBody = new BodyReader();
   readonly #responseBody = new BodyReader();
-  readonly #choice: Choice = { node: null, setsCookie: false };
+  readonly #choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
   #service: Service | null = null;
   #state: State = STATE.over;
   #node: UpstreamNode | null = null;
   #upstream: UpstreamConnection | null = null;
-  #tried: UpstreamNode[] = [];
+  #tried: readonly UpstreamNode[] = NONE;
   #attempts = 0;
 
   #requestText = '';
+  /** A head, and the body bytes that go out with it in one write. */
+  #gathered = '';
   #requestSent = false;
   #requestFlow: Flow | null = null;
   #isHead = false;
@@ -100,7 +104,8 @@ export class Exchange implements UpstreamUser {
   /** Begins with a parsed head. The body's bytes follow through `onRequestBytes`, once `takesBody`. */
   begin(service: Service, bytes: Buffer, head: RequestHead, hop: Hop): void {
     this.#service = service;
-    this.#tried = [];
+    this.#node = null;
+    this.#tried = NONE;
     this.#attempts = 0;
     this.#partialHead = null;
     this.#interims = 0;
@@ -162,7 +167,7 @@ export class Exchange implements UpstreamUser {
   onUpstreamFailed(_connection: UpstreamConnection, reason: string, isTimeout: boolean): void {
     const service = this.#service as Service;
     this.#upstream = null;
-    this.#tried.push(this.#node as UpstreamNode);
+    this.#tried = [...this.#tried, this.#node as UpstreamNode];
     this.#endOnNode();
     if (this.#attempts <= service.settings.retries) {
       service.chooseAgain(this.#tried, this.#choice);
@@ -242,15 +247,14 @@ export class Exchange implements UpstreamUser {
   #send(bytes: Buffer, start: number, end: number): number {
     const upstream = this.#upstream as UpstreamConnection;
     this.#requestSent = true;
-    let text = this.#requestText;
-    const past = this.#requestBody.read(bytes, start, end, (b, s, e) => {
-      text += latin1(b, s, e);
-    });
-    if (this.#requestBody.done) upstream.stream.write(text, 'latin1');
+    this.#gathered = this.#requestText;
+    const past = this.#requestBody.read(bytes, start, end, this.#gather);
+    if (this.#requestBody.done) upstream.stream.write(this.#gathered, 'latin1');
     else {
       this.#requestFlow = this.#newRequestFlow();
-      this.#requestFlow.forwardText(text);
+      this.#requestFlow.forwardText(this.#gathered);
     }
+    this.#gathered = '';
     this.#afterRequestBytes();
     return past;
   }
@@ -324,7 +328,10 @@ export class Exchange implements UpstreamUser {
     this.#client.stream.write(text + lines, 'latin1');
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
       idleTimeoutMs: (this.#service as Service).settings.tunnelTimeoutMs,
-      onOver: () => this.#endOnNode(),
+      onOver: () => {
+        this.#endOnNode();
+        this.#client.onTunnelOver();
+      },
     });
     this.#upstream = null;
     this.#state = STATE.over;
@@ -361,16 +368,21 @@ export class Exchange implements UpstreamUser {
     let text = rewriteResponse(bytes, head, this.#clientKind) + this.#cookieLine();
     if (!this.#keepsClient) text += 'Connection: close\r\n\r\n';
     else text += this.#clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
-    const past = this.#responseBody.read(bytes, start, end, (b, s, e) => {
-      text += this.#framed(latin1(b, s, e));
-    });
+    this.#gathered = text;
+    const past = this.#responseBody.read(
+      bytes,
+      start,
+      end,
+      kind === BODY.untilClose ? this.#gatherFramed : this.#gather,
+    );
     if (this.#responseBody.done) {
-      this.#client.stream.write(text, 'latin1');
+      this.#client.stream.write(this.#gathered, 'latin1');
     } else {
       this.#responseFlow = new Flow(upstream.stream, this.#client.stream, () => this.#onClientTook());
-      this.#responseFlow.forwardText(text);
+      this.#responseFlow.forwardText(this.#gathered);
       this.#onClientTook();
     }
+    this.#gathered = '';
     this.#afterResponseBytes(past < end);
   }
 
@@ -384,6 +396,14 @@ export class Exchange implements UpstreamUser {
     this.#onClientTook();
     this.#afterResponseBytes(past < end);
   }
+
+  /** Adds body bytes to the head that they go out with. */
+  readonly #gather = (bytes: Buffer, start: number, end: number): void => {
+    this.#gathered += latin1(bytes, start, end);
+  };
+  readonly #gatherFramed = (bytes: Buffer, start: number, end: number): void => {
+    this.#gathered += this.#framed(latin1(bytes, start, end));
+  };
 
   /** Content as one chunk, where the client gets chunks and the backend sent none. */
   #framed(content: string): string {
@@ -469,3 +489,4 @@ export class Exchange implements UpstreamUser {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+const NONE: readonly UpstreamNode[] = [];

@@ -62,7 +62,8 @@ export class Tunnel implements UpstreamUser {
   }
 
   onUpstreamClosed(): void {
-    if (!this.#upstreamEnded) this.#client.destroy();
+    // past the backend's end, what the client has not been sent yet is sent; what it sends itself goes nowhere
+    if (!this.#upstreamEnded || this.#client.writableLength === 0) this.#client.destroy();
     this.#over();
   }
 

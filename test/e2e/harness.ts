@@ -5,12 +5,15 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -291,4 +294,94 @@ export function requirePeer(t: TestContext, present: boolean, reason: string): b
   assert.notEqual(process.env.STEKBAL_REQUIRE_PEERS, '1', `${reason}, and STEKBAL_REQUIRE_PEERS is set`);
   t.skip(reason);
   return false;
+}
+
+/** Starts the program; the test fails where one of its listener threads ends that nobody made to. */
+export async function startSound(t: TestContext, yaml: string): Promise<Program> {
+  const program = await startProgram(t, yaml);
+  t.after(async () => {
+    if (!program.child.stderr?.closed) await once(program.child.stderr as Readable, 'close');
+    assert.deepEqual(
+      program.log.filter((line) => /listener thread/.test(line.msg)),
+      [],
+    );
+  });
+  return program;
+}
+
+/** A client connection on bare bytes that stays open until the test or the program ends it. */
+export interface Client {
+  readonly socket: net.Socket;
+  /** All that has come so far, latin1. */
+  readonly received: string;
+  /** Resolves to what has come once `holds` does; rejects when the connection ends before. */
+  until(holds: (received: string) => boolean): Promise<string>;
+  /** Resolves when the other side has ended the connection: 'FIN', or the code of the error. */
+  readonly ended: Promise<string>;
+}
+
+/** Connects, and sends `bytes` where given. Our own side stays open when the other one ends. */
+export function openClient(t: TestContext, port: number, bytes = ''): Client {
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  t.after(() => socket.destroy());
+  let received = '';
+  const ended = new Promise<string>((resolve) => {
+    socket.once('end', () => resolve('FIN'));
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.once('close', () => resolve('closed by the test'));
+  });
+  const watchers = new Set<() => void>();
+  socket.on('data', (chunk) => {
+    received += chunk.toString('latin1');
+    for (const watcher of watchers) watcher();
+  });
+  if (bytes !== '') socket.write(bytes, 'latin1');
+  return {
+    socket,
+    ended,
+    get received() {
+      return received;
+    },
+    until: (holds) =>
+      new Promise((resolve, reject) => {
+        const watcher = () => {
+          if (!holds(received)) return;
+          watchers.delete(watcher);
+          resolve(received);
+        };
+        watchers.add(watcher);
+        watcher();
+        void ended.then((how) => reject(new Error(`ended by ${how}; received: ${JSON.stringify(received)}`)));
+      }),
+  };
+}
+
+/** Resolves when `holds` does: for what no event tells, such as numbers in /proc. */
+export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const end = performance.now() + WAIT_MS;
+  while (!(await holds())) {
+    assert.ok(performance.now() < end, `not within ${WAIT_MS} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+/** Addresses on which nothing listens: ports that the kernel gives to nobody, and that no program has used for decades. */
+export const DEAD_ADDRESSES = [1, 2, 3, 4, 5, 6].map((port) => `127.0.0.1:${port}`);
+
+/** The YAML of one plain listener with a service for each entry, reached by its name as Host. */
+export function servicesConfig(
+  services: Readonly<Record<string, { nodes: readonly string[]; lines?: readonly string[] }>>,
+  top: readonly string[] = [],
+): string {
+  const names = Object.keys(services);
+  return [
+    'workers: 1',
+    ...top,
+    `listeners: [{address: "127.0.0.1:0", hosts: {${names.map((n) => `${n}: ${n}`).join(', ')}}}]`,
+    'pools:',
+    ...names.map((n) => `  ${n}: {nodes: ${JSON.stringify(services[n]?.nodes)}}`),
+    'services:',
+    ...names.flatMap((n) => [`  ${n}:`, `    pool: ${n}`, ...(services[n]?.lines ?? []).map((line) => `    ${line}`)]),
+    '',
+  ].join('\n');
 }

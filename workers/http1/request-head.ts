@@ -322,12 +322,7 @@ export class RequestHead {
     // RFC 9110 section 7.8: Upgrade counts only where Connection names it, and never in HTTP/1.0. With a body it is
     // left out, because where the body ends and the tunnel begins is read differently by different servers; h2c is
     // left out, because what follows would be requests that nobody here reads.
-    if (
-      !connection.upgrade ||
-      this.minorVersion === 0 ||
-      this.hasBody ||
-      !this.#mayUpgrade()
-    ) {
+    if (!connection.upgrade || this.minorVersion === 0 || this.hasBody || !this.#mayUpgrade()) {
       this.upgradeStart = this.upgradeEnd = -1;
     }
     return true;
