@@ -29,7 +29,7 @@ export class Balancer {
     this.#pool = pool;
   }
 
-  /** An open node that is not in `tried`; null where there is none. A node left alone for a while is better than none. */
+  /** An open node that is not in `tried`; null where there is none. A node left out for a while is better than none. */
   choose(tried: readonly UpstreamNode[]): UpstreamNode | null {
     readOpenNodes(this.#pool.board, this.#open);
     if (this.#open.count === 0) return null;

@@ -167,6 +167,7 @@ export class Exchange implements UpstreamUser {
   onUpstreamFailed(_connection: UpstreamConnection, reason: string, isTimeout: boolean): void {
     const service = this.#service as Service;
     this.#upstream = null;
+    this.#nodeFailed(reason);
     this.#tried = [...this.#tried, this.#node as UpstreamNode];
     this.#endOnNode();
     if (this.#attempts <= service.settings.retries) {
@@ -324,6 +325,7 @@ export class Exchange implements UpstreamUser {
     const protocol = latin1(bytes, head.upgradeStart, head.upgradeEnd);
     const text = rewriteResponse(bytes, head, BODY.none);
     this.#context.countResponse(101);
+    this.#node?.answered();
     const lines = `${this.#cookieLine()}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
     this.#client.stream.write(text + lines, 'latin1');
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
@@ -362,6 +364,7 @@ export class Exchange implements UpstreamUser {
       this.#requestBody.done &&
       !this.#context.isDraining;
     this.#state = STATE.relaying;
+    this.#node?.answered();
     this.#context.countResponse(head.status);
     this.#responseBody.begin(kind, head.contentLength, this.#clientMinor === 1);
 
@@ -452,11 +455,20 @@ export class Exchange implements UpstreamUser {
 
   #upstreamTimedOut(reason: string): void {
     if (this.#state === STATE.relaying) this.#break(reason);
-    else this.#refuse(504, reason);
+    else {
+      this.#nodeFailed(reason);
+      this.#refuse(504, reason);
+    }
   }
 
   #badGateway(reason: string): void {
+    // a kept connection that just closes says nothing of the node
+    if (!this.#upstream?.isReused || this.#partialHead !== null) this.#nodeFailed(reason);
     this.#refuse(502, reason);
+  }
+
+  #nodeFailed(reason: string): void {
+    this.#node?.failed(reason, (this.#service as Service).settings);
   }
 
   /** Answers with a status of our own. */

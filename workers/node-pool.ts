@@ -54,9 +54,13 @@ export class NodePool {
     return this.#meet(found);
   }
 
-  /** May serve a request: up, and not left alone by this thread. Draining nodes may: their clients stay. */
+  /** May serve a request: up, and not left out by this thread. Draining nodes may: their clients stay. */
   isUsable(node: UpstreamNode): boolean {
-    return this.board.stateOf(node.slot) === NODE_UP && !node.isEjected;
+    return this.board.stateOf(node.slot) === NODE_UP && !node.isLeftOut;
+  }
+
+  holds(node: UpstreamNode): boolean {
+    return addressOf(this.board, node.slot, node.generation) !== null;
   }
 
   /** Found as draining: it takes no new clients. */

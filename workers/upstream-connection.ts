@@ -160,7 +160,6 @@ export class UpstreamConnection implements StreamOwner, Timed {
     this.#verifier = null;
     this.#state = STATE.inUse;
     this.disarm();
-    this.node.markConnected();
     this.#user?.onUpstreamReady(this);
   }
 
@@ -168,7 +167,6 @@ export class UpstreamConnection implements StreamOwner, Timed {
     const user = this.#user;
     this.destroy();
     this.#context.count('upstreamConnectFailures');
-    this.node.markFailed(reason);
     user?.onUpstreamFailed(this, reason, isTimeout);
   }
 }

@@ -4,13 +4,10 @@
 
 import { ID_CHARS } from '../src/affinity/backend-id.ts';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
+import { NodeHealth } from './node-health.ts';
 import type { NodePool } from './node-pool.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
-
-/** How long a node that could not be connected to is left alone, doubled at each further failure. */
-const EJECT_MS_MIN = 1_000;
-const EJECT_MS_MAX = 10_000;
 
 export class UpstreamNode {
   readonly slot: number;
@@ -25,8 +22,8 @@ export class UpstreamNode {
   readonly #idle: UpstreamConnection[] = [];
   readonly #pool: NodePool;
   readonly #context: ThreadContext;
-  #failures = 0;
-  #ejectedUntilMs = 0;
+  /** Null until it fails for the first time. */
+  #health: NodeHealth | null = null;
 
   constructor(pool: NodePool, context: ThreadContext, slot: number, generation: number, address: string, id: string) {
     if (id.length !== ID_CHARS) throw new RangeError('not an affinity id');
@@ -41,21 +38,23 @@ export class UpstreamNode {
     this.#context = context;
   }
 
-  /** This thread could not connect a short while ago, and leaves the node alone. */
-  get isEjected(): boolean {
-    return this.#ejectedUntilMs > this.#context.wheel.now;
+  /** It keeps failing this thread, which leaves it out for a while. */
+  get isLeftOut(): boolean {
+    return this.#health !== null && this.#health.isOut;
   }
 
-  markConnected(): void {
-    if (this.#failures > 0) this.#context.log.info('node answers again', { node: this.address });
-    this.#failures = 0;
-    this.#ejectedUntilMs = 0;
+  /** The node has not left the pool. */
+  get isInPool(): boolean {
+    return this.#pool.holds(this);
   }
 
-  markFailed(reason: string): void {
-    const forMs = Math.min(EJECT_MS_MAX, EJECT_MS_MIN * 2 ** this.#failures++);
-    this.#ejectedUntilMs = this.#context.wheel.now + forMs;
-    this.#context.log.warn('node cannot be connected to', { node: this.address, reason, leftAloneMs: forMs });
+  failed(reason: string, service: ServiceSettings): void {
+    this.#health ??= new NodeHealth(this, this.#context);
+    this.#health.failed(reason, service);
+  }
+
+  answered(): void {
+    if (this.#health !== null) this.#health.answered();
   }
 
   /** A request begins or ends on this node; the board's cell is this thread's own. */

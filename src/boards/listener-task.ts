@@ -56,6 +56,9 @@ export interface ServiceSettings {
   readonly bodyTimeoutMs: number;
   readonly tunnelTimeoutMs: number;
   readonly retries: number;
+  /** Failures in a row after which a node is left out; 0: never. */
+  readonly maxFails: number;
+  readonly failTimeoutMs: number;
   readonly via: string | null;
   readonly affinity: AffinitySettings | null;
 }

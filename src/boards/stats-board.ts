@@ -25,6 +25,7 @@ export const STAT = {
   responsesTruncated: 15,
   clientAborts: 16,
   tunnelsOpen: 17,
+  nodesLeftOut: 18,
 } as const;
 
 export type Stat = keyof typeof STAT;

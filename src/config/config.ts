@@ -122,6 +122,10 @@ export interface ServiceConfig {
   tunnelTimeoutMs: number;
   /** Further nodes tried after the first, 0..10. */
   retries: number;
+  /** Failures in a row after which a node is left out, 0..100; 0: never. */
+  maxFails: number;
+  /** How long it is left out before it is probed. */
+  failTimeoutMs: number;
   /** Pseudonym for the Via header (RFC 9110, section 7.6.3); null: no Via is added. */
   via: string | null;
   affinity: AffinityConfig | null;

@@ -112,6 +112,8 @@ function resolveService(name: string, raw: RawService): ServiceConfig {
     bodyTimeoutMs: raw.body_timeout,
     tunnelTimeoutMs: raw.tunnel_timeout,
     retries: raw.retries,
+    maxFails: raw.max_fails,
+    failTimeoutMs: raw.fail_timeout,
     via: raw.via,
     affinity: raw.affinity ? resolveAffinity(raw) : null,
   };

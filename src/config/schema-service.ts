@@ -86,6 +86,19 @@ const proxyKeys = {
     { description: 'Further nodes tried after a failure, where a retry is safe.', default: '2' },
     'nodes',
   ),
+  max_fails: integer(
+    { min: 0, max: 100 },
+    {
+      description:
+        'A node that fails this many requests in a row (refuses, breaks off before its answer, or does not answer in time) is left out for `fail_timeout` and probed before it returns; 0: never.',
+      default: '3',
+    },
+    'failures',
+  ),
+  fail_timeout: duration(
+    { min: 100, max: HOUR },
+    { description: 'How long a failing node is left out before it is probed, and between probes.', default: '5s' },
+  ),
   via: notation<string | null>('token', parseVia, {
     description: 'Pseudonym to add in a Via header; left out (or `no`): no Via is added.',
     default: null,

@@ -191,7 +191,7 @@ export const configSchema = z.strictObject({
     { description: 'On SIGTERM, time for what is in flight; then it is cut.', default: '30s' },
   ),
   worker_hang_timeout: duration(
-    { min: 100, max: 5 * MINUTE },
+    { min: 1_000, max: 5 * MINUTE },
     { description: 'A listener thread whose event loop stands still this long is replaced.', default: '5s' },
   ),
   state_dir: optionalPath({

@@ -85,6 +85,8 @@ test('what is left out takes its default', () => {
     bodyTimeoutMs: 60_000,
     tunnelTimeoutMs: 3_600_000,
     retries: 2,
+    maxFails: 3,
+    failTimeoutMs: 5_000,
     via: null,
     affinity: {
       cookieName: 'X-SERVERID',

@@ -74,7 +74,9 @@ async function nthLine(program: Program, msg: string, nth: number): Promise<LogL
 
 const FAILED = 'request failed';
 const CUT_SHORT = 'response cut short';
-const UNREACHABLE = 'node cannot be connected to';
+const NODE_FAILED = 'node failed';
+const LEFT_OUT = 'node left out';
+const BACK = 'node answers again';
 
 /** A listening address whose backlog is full and that accepts nothing: its connections never open. */
 async function deafAddress(t: TestContext): Promise<string> {
@@ -94,11 +96,13 @@ async function deafAddress(t: TestContext): Promise<string> {
   return `127.0.0.1:${port}`;
 }
 
-test('a node that refuses is passed over, left alone, and comes back; sticky clients move with a new cookie', async (t) => {
+test('a node that refuses is passed over, left out, probed, and comes back; sticky clients move with a new cookie', async (t) => {
   const [dead, live] = [await namedBackend(t), await namedBackend(t)];
   const program = await startSound(
     t,
-    simpleConfig([dead.address, live.address], { service: ['affinity: yes', 'balance: round_robin'] }),
+    simpleConfig([dead.address, live.address], {
+      service: ['affinity: yes', 'balance: round_robin', 'max_fails: 2', 'fail_timeout: 200ms'],
+    }),
   );
   const sticky = () => get(program.port, { headers: { Cookie: `X-SERVERID=${sha1(dead.address)}` } });
   await dead.close();
@@ -108,18 +112,51 @@ test('a node that refuses is passed over, left alone, and comes back; sticky cli
     assert.equal(headers['set-cookie']?.[0], `X-SERVERID=${sha1(live.address)}; path=/; HttpOnly`);
     assert.equal((await get(program.port)).body, live.address);
   }
-  const { node, reason } = await nthLine(program, UNREACHABLE, 1);
-  assert.deepEqual([node, reason], [dead.address, 'ECONNREFUSED']);
-  assert.equal(lines(program, UNREACHABLE).length, 1);
+  const { node, reason, failures } = await nthLine(program, LEFT_OUT, 1);
+  assert.deepEqual([node, reason, failures], [dead.address, 'ECONNREFUSED', 2]);
+  assert.equal(lines(program, NODE_FAILED).length, 1);
 
+  // no request finds out that it is back: it is probed
   await dead.reopen();
-  while (!program.log.some((line) => line.msg === 'node answers again')) {
-    await sticky();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await nthLine(program, BACK, 1);
+  assert.equal(lines(program, LEFT_OUT).length, 1);
   const { body, headers } = await sticky();
   assert.equal(body, dead.address);
   assert.equal(headers['set-cookie'], undefined);
+});
+
+test('a node that accepts and then fails is left out too, and its return is on trial', async (t) => {
+  let isIll = true;
+  const flaky = await rawBackend(t, (socket) => {
+    socket.on('data', () => (isIll ? socket.destroy() : socket.write(ok('well'))));
+  });
+  const good = await namedBackend(t);
+  const service = ['affinity: yes', 'max_fails: 2', 'fail_timeout: 200ms'];
+  const program = await startSound(t, simpleConfig([flaky.address, good.address], { service }));
+  const sticky = () => get(program.port, { headers: { Cookie: `X-SERVERID=${sha1(flaky.address)}` } });
+  assert.equal((await sticky()).status, 502);
+  assert.equal((await sticky()).status, 502);
+  await nthLine(program, LEFT_OUT, 1);
+  assert.equal((await sticky()).body, good.address);
+  // the probe finds it open; one more failure puts it out at once
+  await nthLine(program, BACK, 1);
+  assert.equal((await sticky()).status, 502);
+  await nthLine(program, LEFT_OUT, 2);
+  isIll = false;
+  await nthLine(program, BACK, 2);
+  assert.equal((await sticky()).body, 'well');
+});
+
+test('a node that is left out serves where there is no other, and its answer brings it back', async (t) => {
+  const only = await namedBackend(t);
+  const service = ['max_fails: 1', 'fail_timeout: 1h'];
+  const program = await startSound(t, simpleConfig([only.address], { service }));
+  await only.close();
+  assert.equal((await get(program.port)).status, 502);
+  await nthLine(program, LEFT_OUT, 1);
+  await only.reopen();
+  assert.equal((await get(program.port)).body, only.address);
+  await nthLine(program, BACK, 1);
 });
 
 test('no more nodes are tried than `retries` allows', async (t) => {
@@ -129,12 +166,12 @@ test('no more nodes are tried than `retries` allows', async (t) => {
     servicesConfig({ two: { nodes }, none: { nodes, lines: ['retries: 0'] }, one: { nodes: nodes.slice(0, 1) } }),
   );
   for (const [i, [host, triedMax]] of [['two', 3] as const, ['none', 1] as const, ['one', 1] as const].entries()) {
-    const before = lines(program, UNREACHABLE).length;
+    const before = lines(program, NODE_FAILED).length;
     const { status, body } = await get(program.port, { headers: { Host: host } });
     assert.deepEqual([status, body], [502, '502 Bad Gateway\n']);
     const { service, reason } = await nthLine(program, FAILED, i + 1);
     assert.deepEqual([service, reason], [host, 'ECONNREFUSED']);
-    assert.equal(lines(program, UNREACHABLE).length - before, triedMax, host);
+    assert.equal(lines(program, NODE_FAILED).length - before, triedMax, host);
   }
 });
 
@@ -370,7 +407,7 @@ test('verify_backend asks once on each fresh connection, and another node serves
     silent: null,
   };
   const services: Record<string, { nodes: string[]; lines: string[] }> = {};
-  const settings = ['verify_backend: yes', 'affinity: yes'];
+  const settings = ['verify_backend: yes', 'affinity: yes', 'max_fails: 1'];
   for (const [name, answer] of Object.entries(bad)) {
     const lines = name === 'silent' ? [...settings, 'connect_timeout: 1s'] : settings;
     services[name] = { nodes: [(await answering(answer)).address, good.address], lines };
@@ -387,9 +424,9 @@ test('verify_backend asks once on each fresh connection, and another node serves
     const { status, headers } = await ask(name, { Cookie: `X-SERVERID=${sha1(node)}` });
     assert.deepEqual([status, log], [200, ['OPTIONS *', 'OPTIONS *', 'GET /page']], name);
     assert.match(headers['set-cookie']?.[0] ?? '', new RegExp(`=${sha1(good.address)};`), name);
-    const { reason } = await nthLine(program, UNREACHABLE, i + 1);
+    const { reason } = await nthLine(program, LEFT_OUT, i + 1);
     assert.match(reason as string, name === 'silent' ? /^verification timed out$/ : /^verification failed: /, name);
-    // the verified connection is used again as it is; the other node is left alone
+    // the verified connection is used again as it is; the other node is left out
     await ask(name);
     assert.deepEqual(log.slice(3), ['GET /page'], name);
   }

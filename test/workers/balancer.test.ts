@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { RouteNode } from '../../src/affinity/route-table.ts';
+import type { ServiceSettings } from '../../src/boards/listener-task.ts';
 import { NODE_DOWN } from '../../src/boards/route-board.ts';
 import { Balancer } from '../../workers/balancer.ts';
 import { NodePool } from '../../workers/node-pool.ts';
@@ -111,15 +112,15 @@ for (const balance of ['least_conn', 'round_robin', 'random'] as const) {
     assert.equal(choose([one, choose([one]) as UpstreamNode]), null);
   });
 
-  test(`${balance}: a node left alone after a failure is chosen only where there is no other`, (t) => {
+  test(`${balance}: a node left out after failures is chosen only where there is no other`, (t) => {
     seedRandom(t);
     const { choose } = newPool(balance, [node({ slot: 0 }), node({ slot: 1 })]);
     const failed = choose() as UpstreamNode;
-    failed.markFailed('ECONNREFUSED');
+    leaveOut(failed);
     for (let i = 0; i < 50; i++) assert.notEqual(choose(), failed);
-    choose()?.markFailed('ECONNREFUSED');
+    leaveOut(choose() as UpstreamNode);
     assert.notEqual(choose(), null);
-    failed.markConnected();
+    failed.answered();
     for (let i = 0; i < 50; i++) assert.equal(choose(), failed);
   });
 
@@ -143,7 +144,7 @@ for (const balance of ['least_conn', 'round_robin', 'random'] as const) {
 function newPool(balance: Balance, nodes: readonly RouteNode[]) {
   const board = boardOf(nodes, '', 2);
   const log = { info() {}, warn() {}, debug() {} };
-  const context = { thread: 0, wheel: { now: 0 }, log, count() {} } as unknown as ThreadContext;
+  const context = { thread: 0, wheel: { arm() {}, remove() {} }, log, count() {} } as unknown as ThreadContext;
   const pool = new NodePool(board, context);
   const balancer = new Balancer(balance, pool);
   const choose = (tried: readonly UpstreamNode[] = []) => balancer.choose(tried);
@@ -180,4 +181,13 @@ function seedRandom(t: TestContext): number {
     return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
   });
   return seed;
+}
+
+function leaveOut(node: UpstreamNode): void {
+  const service = { name: 's', maxFails: 3, failTimeoutMs: 1_000 } as ServiceSettings;
+  for (let i = 0; i < 3; i++) {
+    assert.equal(node.isLeftOut, false);
+    node.failed('ECONNREFUSED', service);
+  }
+  assert.equal(node.isLeftOut, true);
 }

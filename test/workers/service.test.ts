@@ -72,9 +72,9 @@ test('the clients of a node that is down, failing or gone get another, and its c
     const { node, setsCookie } = ask(header);
     assert.ok(node !== null && node.slot !== 1 && setsCookie);
   };
-  ask(header).node?.markFailed('ECONNREFUSED');
+  ask(header).node?.failed('ECONNREFUSED', { name: 's', maxFails: 1, failTimeoutMs: 1_000 } as ServiceSettings);
   assertMoved();
-  ask(`Cookie: ${cookieFor('10.0.0.0:80')}`).node?.markConnected();
+  ask(`Cookie: ${cookieFor('10.0.0.0:80')}`).node?.answered();
   pool.board.setState(1, NODE_DOWN);
   assertMoved();
   set(NODES.filter(({ slot }) => slot !== 1));
@@ -161,7 +161,7 @@ test('an empty pool has no node for anybody', () => {
 function newService(affinity: AffinitySettings | null) {
   const board = boardOf(NODES, SALT);
   const log = { info() {}, warn() {}, debug() {} };
-  const context = { thread: 0, wheel: { now: 0 }, log, count() {} } as unknown as ThreadContext;
+  const context = { thread: 0, wheel: { arm() {}, remove() {} }, log, count() {} } as unknown as ThreadContext;
   const pool = new NodePool(board, context);
   const settings = { balance: 'round_robin', via: null, affinity } as unknown as ServiceSettings;
   const service = new Service(settings, pool);

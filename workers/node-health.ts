@@ -1,0 +1,88 @@
+/**
+ * Passive failure: a node that keeps failing this thread's requests is left out for a while, and probed before it returns.
+ * Listener threads, each by its own experience; one object a node that has failed.
+ *
+ *   in ─► (max_fails failures in a row) ─► out ─► (fail_timeout) ─► probed ─► in, where one more failure puts it out
+ *                                           ▲                          │
+ *                                           └────────── fails ◄────────┘
+ */
+
+import type { ServiceSettings } from '../src/boards/listener-task.ts';
+import type { ThreadContext } from './thread-context.ts';
+import type { Timed } from './timer-wheel.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { UpstreamNode } from './upstream-node.ts';
+
+export class NodeHealth implements Timed, UpstreamUser {
+  wheelPrevious: Timed | null = null;
+  wheelNext: Timed | null = null;
+  wheelBucket = -1;
+  wheelTick = 0;
+  deadline = Number.POSITIVE_INFINITY;
+
+  /** Requests go elsewhere, as far as there is an elsewhere. */
+  isOut = false;
+  /** Failures in a row. */
+  #failures = 0;
+  readonly #node: UpstreamNode;
+  readonly #context: ThreadContext;
+  /** Of the service that put it out: how to probe it, and how often. */
+  #service: ServiceSettings | null = null;
+
+  constructor(node: UpstreamNode, context: ThreadContext) {
+    this.#node = node;
+    this.#context = context;
+  }
+
+  /** A request could not be sent to the node, or got no response, or none that is HTTP. */
+  failed(reason: string, service: ServiceSettings): void {
+    if (this.isOut) return;
+    this.#failures++;
+    const fields = { service: service.name, node: this.#node.address, reason, failures: this.#failures };
+    if (service.maxFails === 0 || this.#failures < service.maxFails) {
+      this.#context.log.warn('node failed', fields);
+      return;
+    }
+    this.isOut = true;
+    this.#service = service;
+    this.#context.count('nodesLeftOut');
+    this.#context.log.warn('node left out', { ...fields, probedAfterMs: service.failTimeoutMs });
+    this.#context.wheel.arm(this, service.failTimeoutMs);
+  }
+
+  /** A response came from the node. */
+  answered(): void {
+    this.#failures = 0;
+    if (this.isOut) this.#comeBack();
+  }
+
+  onDeadline(): void {
+    // a node that has left the pool is probed no more
+    if (!this.isOut || !this.#node.isInPool || this.#service === null) return;
+    this.#node.connect(this, this.#service);
+  }
+
+  onUpstreamReady(connection: UpstreamConnection): void {
+    const service = this.#service as ServiceSettings;
+    this.#node.release(connection, service);
+    if (!this.isOut) return;
+    // it accepts connections; whether it answers, one request will show
+    this.#failures = Math.max(0, service.maxFails - 1);
+    this.#comeBack();
+  }
+
+  onUpstreamFailed(): void {
+    if (this.isOut) this.#context.wheel.arm(this, (this.#service as ServiceSettings).failTimeoutMs);
+  }
+
+  onUpstreamBytes(): void {}
+  onUpstreamEnd(): void {}
+  onUpstreamClosed(): void {}
+  onUpstreamDeadline(): void {}
+
+  #comeBack(): void {
+    this.isOut = false;
+    this.#context.wheel.remove(this);
+    this.#context.log.info('node answers again', { node: this.#node.address });
+  }
+}
