@@ -300,6 +300,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     this.#state = STATE.exchange;
     if (service === null) {
       this.#context.countResponse(404);
+      this.#context.accessLog?.refused(this.clientAddress, 404, 'no service for this Host');
       this.stream.write(localResponse(404, { close: true, withoutBody: head.isHead }), 'latin1');
       this.onExchangeOver(false);
       return past;
@@ -327,6 +328,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
       status: fault.status,
       reason: fault.reason,
     });
+    this.#context.accessLog?.refused(this.clientAddress, fault.status, fault.reason);
     this.stream.write(faultResponse(fault), 'latin1');
     this.#closeGracefully();
   }

@@ -10,6 +10,7 @@
  * met a reused connection that the backend was just closing, on a fresh one.
  */
 
+import type { AccessEntry, Outcome } from './access-log.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { type ByteStream, Flow } from './byte-stream.ts';
 import { BodyReader } from './http1/body-reader.ts';
@@ -27,6 +28,7 @@ import type { UpstreamNode } from './upstream-node.ts';
 /** The client's side of an exchange. */
 export interface ExchangeClient {
   readonly stream: ByteStream;
+  readonly clientAddress: string;
   readonly isTls: boolean;
   /** The upstream side is ready for the request: the body's bytes at hand may come now, then `sendHead`. */
   onReadyForBody(): void;
@@ -60,6 +62,11 @@ export class Exchange implements UpstreamUser {
   #upstream: UpstreamConnection | null = null;
   #tried: readonly UpstreamNode[] = NONE;
   #attempts = 0;
+
+  /** What the access log will say, while that is on. */
+  #entry: AccessEntry | null = null;
+  /** Status of the response that has begun; 0 before. */
+  #status = 0;
 
   #requestText = '';
   /** A head, and the body bytes that go out with it in one write. */
@@ -104,6 +111,8 @@ export class Exchange implements UpstreamUser {
   /** Begins with a parsed head. The body's bytes follow through `onRequestBytes`, once `takesBody`. */
   begin(service: Service, bytes: Buffer, head: RequestHead, hop: Hop): void {
     this.#service = service;
+    this.#status = 0;
+    this.#entry = this.#context.accessLog?.begin(bytes, head, this.#client.clientAddress) ?? null;
     this.#node = null;
     this.#tried = NONE;
     this.#attempts = 0;
@@ -142,6 +151,7 @@ export class Exchange implements UpstreamUser {
   /** The client is gone, or cannot be served any more. */
   abort(): void {
     if (this.#state === STATE.over) return;
+    this.#logAccess('aborted', 'client left');
     this.#letGo(false);
     this.#state = STATE.over;
   }
@@ -324,6 +334,7 @@ export class Exchange implements UpstreamUser {
     }
     const protocol = latin1(bytes, head.upgradeStart, head.upgradeEnd);
     const text = rewriteResponse(bytes, head, BODY.none);
+    this.#status = 101;
     this.#context.countResponse(101);
     this.#node?.answered();
     const lines = `${this.#cookieLine()}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
@@ -331,6 +342,7 @@ export class Exchange implements UpstreamUser {
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
       idleTimeoutMs: (this.#service as Service).settings.tunnelTimeoutMs,
       onOver: () => {
+        this.#logAccess('tunnel', '');
         this.#endOnNode();
         this.#client.onTunnelOver();
       },
@@ -365,6 +377,7 @@ export class Exchange implements UpstreamUser {
       !this.#context.isDraining;
     this.#state = STATE.relaying;
     this.#node?.answered();
+    this.#status = head.status;
     this.#context.countResponse(head.status);
     this.#responseBody.begin(kind, head.contentLength, this.#clientMinor === 1);
 
@@ -434,6 +447,7 @@ export class Exchange implements UpstreamUser {
 
   #finish(): void {
     const keepsClient = this.#keepsClient && this.#requestBody.done;
+    this.#logAccess('ok', '');
     this.#letGo(this.#keepsUpstream && this.#requestBody.done);
     this.#state = STATE.over;
     this.#client.onExchangeOver(keepsClient);
@@ -483,6 +497,8 @@ export class Exchange implements UpstreamUser {
     this.#state = STATE.over;
     const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isDraining;
     this.#context.log.warn('request failed', { service, node, status, reason });
+    this.#status = status;
+    this.#logAccess('refused', reason);
     this.#context.countResponse(status);
     const options = { close: !keepAlive, withoutBody: this.#isHead };
     this.#client.stream.write(localResponse(status, options), 'latin1');
@@ -496,7 +512,27 @@ export class Exchange implements UpstreamUser {
     this.#state = STATE.over;
     this.#context.count('responsesTruncated');
     this.#context.log.warn('response cut short', fields);
+    this.#logAccess('cut', reason);
     this.#client.onExchangeBroken(this.#clientKind);
+  }
+
+  #logAccess(outcome: Outcome, reason: string): void {
+    if (this.#entry === null) return;
+    const { setsCookie } = this.#choice;
+    const { settings } = this.#service as Service;
+    const usesCookie = settings.affinity !== null && !settings.affinity.useDomain;
+    this.#context.accessLog?.end(this.#entry, {
+      service: settings.name,
+      node: this.#node?.address ?? '',
+      status: this.#status === 0 ? 499 : this.#status,
+      requestBytes: this.#requestBody.contentBytes,
+      responseBytes: this.#responseBody.contentBytes,
+      attempts: this.#attempts,
+      affinity: !usesCookie ? 'none' : setsCookie ? 'set' : 'hit',
+      outcome,
+      reason,
+    });
+    this.#entry = null;
   }
 }
 

@@ -11,6 +11,7 @@ import type { BindAddress, DrainResult, FromListener, ListenerTask, ToListener }
 import { RouteBoard } from '../src/boards/route-board.ts';
 import { StatsBoard } from '../src/boards/stats-board.ts';
 import { createServer } from './accept.ts';
+import { AccessLog } from './access-log.ts';
 import { Downstream } from './downstream.ts';
 import { ListenerRoutes } from './listener-routes.ts';
 import { NodePool } from './node-pool.ts';
@@ -36,7 +37,9 @@ class ListenerThread {
   constructor(task: ListenerTask) {
     this.#task = task;
     const row = new StatsBoard(task.stats).row(task.thread);
-    this.#context = new ThreadContext(task.thread, row, new ThreadLog(task.port, task.thread), task.settings);
+    const log = new ThreadLog(task.port, task.thread);
+    const accessLog = task.settings.accessLog === null ? null : new AccessLog(task.settings.accessLog, log);
+    this.#context = new ThreadContext(task.thread, row, log, accessLog, task.settings);
     this.#pools = task.boards.map((buffer) => new NodePool(new RouteBoard(buffer), this.#context));
   }
 
@@ -86,6 +89,7 @@ class ListenerThread {
 
   #onMessage(message: ToListener): void {
     if (message.type === 'board') this.#pools[message.index]?.moveTo(message.buffer);
+    else if (message.type === 'reopen-logs') this.#context.accessLog?.reopen();
     else this.#drain();
   }
 
@@ -117,6 +121,7 @@ class ListenerThread {
 
   #finish(connectionsCut: number): void {
     this.#context.wheel.stop();
+    this.#context.accessLog?.close();
     this.#onDrained?.({ connectionsCut });
     this.#onDrained = null;
   }

@@ -3,6 +3,7 @@
  */
 
 import { STAT, type Stat } from '../src/boards/stats-board.ts';
+import type { AccessLog } from './access-log.ts';
 import type { HeadLimits } from './http1/request-head.ts';
 import { RequestHead } from './http1/request-head.ts';
 import { ResponseHead } from './http1/response-head.ts';
@@ -15,18 +16,27 @@ export class ThreadContext {
   readonly log: ThreadLog;
   readonly requestHead: RequestHead;
   readonly responseHead: ResponseHead;
+  /** Null while it is off. */
+  readonly accessLog: AccessLog | null;
   readonly headBytesMax: number;
   readonly headerTimeoutMs: number;
   /** Set once: what is in flight is answered, and no connection is kept open after that. */
   isDraining = false;
   readonly #row: Int32Array;
 
-  constructor(thread: number, row: Int32Array, log: ThreadLog, limits: HeadLimits & { headerTimeoutMs: number }) {
+  constructor(
+    thread: number,
+    row: Int32Array,
+    log: ThreadLog,
+    accessLog: AccessLog | null,
+    limits: HeadLimits & { headerTimeoutMs: number },
+  ) {
     this.thread = thread;
     this.#row = row;
     // a thread that takes a dead one's place has none of its connections
     row[STAT.connectionsOpen] = row[STAT.tunnelsOpen] = 0;
     this.log = log;
+    this.accessLog = accessLog;
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestHead = new RequestHead(limits);
@@ -34,6 +44,7 @@ export class ThreadContext {
     this.wheel = new TimerWheel(() => {
       this.count('heartbeat');
       log.onTick();
+      accessLog?.onTick();
     });
   }
 

@@ -40,7 +40,7 @@ export class UpstreamNode {
 
   /** It keeps failing this thread, which leaves it out for a while. */
   get isLeftOut(): boolean {
-    return this.#health !== null && this.#health.isOut;
+    return this.#health?.isOut === true;
   }
 
   /** The node has not left the pool. */
@@ -54,7 +54,7 @@ export class UpstreamNode {
   }
 
   answered(): void {
-    if (this.#health !== null) this.#health.answered();
+    this.#health?.answered();
   }
 
   /** A request begins or ends on this node; the board's cell is this thread's own. */

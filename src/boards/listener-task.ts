@@ -22,6 +22,8 @@ export interface ThreadSettings {
   readonly targetBytesMax: number;
   readonly headerTimeoutMs: number;
   readonly drainTimeoutMs: number;
+  /** The access log's file; null: none. */
+  readonly accessLog: string | null;
   readonly listeners: readonly ListenerSettings[];
   readonly services: readonly ServiceSettings[];
 }
@@ -75,6 +77,8 @@ export interface AffinitySettings {
 export type ToListener =
   /** Stop accepting, finish what is in flight, then end the task. */
   | { readonly type: 'drain' }
+  /** Log files have been moved away: go over to new ones. */
+  | { readonly type: 'reopen-logs' }
   /** Pool `index` has outgrown its board: read this one from now on. */
   | { readonly type: 'board'; readonly index: number; readonly buffer: SharedArrayBuffer };
 

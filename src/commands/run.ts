@@ -4,6 +4,7 @@
  * SIGHUP reloads, SIGTERM and SIGINT drain and exit 0; a second one ends at once.
  */
 
+import { closeSync, openSync } from 'node:fs';
 import { Command } from 'commander';
 import type { BindAddress } from '../boards/listener-task.ts';
 import { type Config, formatListenAddress } from '../config/config.ts';
@@ -28,6 +29,7 @@ export function runCommand(): Command {
 
 /** Runs until stopped. `onServing` is told the addresses once all threads listen. */
 export async function run(config: Config, onServing?: (addresses: readonly string[]) => void): Promise<void> {
+  if (!explainUnwritable(config)) return;
   const log = createLog(config.logLevel);
   warnOfSalt(config, log);
   const edge = new Edge(config, log);
@@ -91,6 +93,19 @@ function explainUnserved(config: Config): boolean {
   }
   if (unserved.length > 0) process.exitCode = EX_CONFIG;
   return unserved.length === 0;
+}
+
+/** The access log must be there to be appended to before a thread depends on it. False, with exit code 1 set, if not. */
+function explainUnwritable({ accessLog }: Config): boolean {
+  if (accessLog === null) return true;
+  try {
+    closeSync(openSync(accessLog, 'a', 0o640));
+    return true;
+  } catch (error) {
+    process.stderr.write(`access_log: cannot append to ${accessLog}: ${(error as NodeJS.ErrnoException).code}\n`);
+    process.exitCode = 1;
+    return false;
+  }
 }
 
 function warnOfSalt(config: Config, log: Log): void {

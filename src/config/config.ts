@@ -27,6 +27,8 @@ export interface Config {
   /** OpenSSL's session id context, 1..32 bytes; equal across a fleet. */
   sessionIdContext: string;
   logLevel: LogLevel;
+  /** A JSON line a request is appended to this file; null: none. */
+  accessLog: string | null;
   limits: LimitsConfig;
   /** At least one; no two on one address (port 0 aside). */
   listeners: ListenerConfig[];

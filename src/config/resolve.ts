@@ -36,6 +36,7 @@ export function resolveConfig(source: YamlSource, raw: RawConfig, stekShare: Ste
     stateDir: raw.state_dir === null ? runtimeDirectory() : resolvePath(source, raw.state_dir),
     sessionIdContext: raw.session_id_context,
     logLevel: raw.log_level,
+    accessLog: raw.access_log === null ? null : resolvePath(source, raw.access_log),
     limits: resolveLimits(raw.limits),
     listeners: raw.listeners.map((listener, index) => resolveListener(source, listener, index)),
     pools: Object.entries(raw.pools).map(([name, pool]) => resolvePool(name, pool.nodes)),

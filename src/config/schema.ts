@@ -212,6 +212,10 @@ export const configSchema = z.strictObject({
     description: 'The least severe messages that are logged.',
     default: 'info',
   }),
+  access_log: optionalPath({
+    description: 'Append a JSON line a request to this file; its fields are in the README. SIGHUP opens it anew.',
+    default: null,
+  }),
   limits: section(limitsSchema.prefault({} as z.input<typeof limitsSchema>), infoOf(limitsSchema)),
   listeners: section(z.array(listenerSchema).min(1), {
     description: 'Where clients come in.',

@@ -36,6 +36,7 @@ export class Edge {
       settings: {
         ...config.limits,
         drainTimeoutMs: config.drainTimeoutMs,
+        accessLog: config.accessLog,
         services: this.#routing.services,
         listeners: this.#routing.listeners,
       },
@@ -55,9 +56,10 @@ export class Edge {
 
   /**
    * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
-   * pools change at once; what needs a restart is named in the log. Resolves to whether the file was good.
+   * pools change at once; what needs a restart is named in the log. The access log is opened anew, for its rotation. Resolves to whether the file was good.
    */
   async reload(): Promise<boolean> {
+    this.#supervisor.reopenLogs();
     const { config, diagnostics } = await this.#helper.loadConfig(this.#config.file);
     for (const d of diagnostics) this.#log[d.severity === 'error' ? 'error' : 'warn'](formatDiagnostic(d));
     if (config === null) {

@@ -137,6 +137,11 @@ export class Supervisor {
     for (const slot of this.#slots) this.#post(slot, { type: 'board', index, buffer });
   }
 
+  /** Has every thread open its log files anew. */
+  reopenLogs(): void {
+    for (const slot of this.#slots) this.#post(slot, { type: 'reopen-logs' });
+  }
+
   /** Ends all threads when their requests are answered, or at the drain timeout. Resolves to the connections cut. */
   async drain(): Promise<number> {
     this.#isDraining = true;

@@ -86,6 +86,8 @@ export class BodyReader {
   /** The whole body has been read. A body until close is never done by itself. */
   done = true;
   fault: MessageFault | null = null;
+  /** Content read so far, without framing and trailers. */
+  contentBytes = 0;
   /** Content bytes still to come: of the body (length) or of the chunk (chunked). */
   #remaining = 0;
   #keepFraming = true;
@@ -100,6 +102,7 @@ export class BodyReader {
     this.kind = kind;
     this.done = kind === BODY.none;
     this.fault = null;
+    this.contentBytes = 0;
     this.#remaining = kind === BODY.length ? length : 0;
     this.#keepFraming = keepFraming;
     this.#state = STATE.size;
@@ -119,6 +122,7 @@ export class BodyReader {
       case BODY.length: {
         const taken = Math.min(this.#remaining, end - start);
         this.#remaining -= taken;
+        this.contentBytes += taken;
         this.done = this.#remaining === 0;
         sink(bytes, start, start + taken);
         return start + taken;
@@ -126,6 +130,7 @@ export class BodyReader {
       case BODY.chunked:
         return this.#readChunked(bytes, start, end, sink);
       default:
+        this.contentBytes += end - start;
         sink(bytes, start, end);
         return end;
     }
@@ -171,6 +176,7 @@ export class BodyReader {
           const taken = Math.min(this.#remaining, end - i);
           if (!keep) sink(bytes, i, i + taken);
           this.#remaining -= taken;
+          this.contentBytes += taken;
           i += taken;
           if (this.#remaining === 0) this.#state = STATE.dataCr;
           break;

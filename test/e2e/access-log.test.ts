@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  eventually,
+  exchange,
+  get,
+  httpBackend,
+  runToEnd,
+  simpleConfig,
+  startSound,
+  temporaryFolder,
+} from './harness.ts';
+
+type Line = Record<string, unknown>;
+
+function linesOf(file: string): Line[] {
+  if (!existsSync(file)) return [];
+  const text = readFileSync(file, 'utf8');
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line);
+}
+
+async function linesOnceThere(file: string, count: number): Promise<Line[]> {
+  await eventually(() => linesOf(file).length >= count, `${count} lines in the access log`);
+  return linesOf(file);
+}
+
+test('a line a request says who asked what, who answered, and how it went', async (t) => {
+  const file = join(temporaryFolder(t), 'access.log');
+  const backend = await httpBackend(t, (request, response) => {
+    request.resume();
+    request.on('end', () => response.end('hello'));
+  });
+  const yaml = simpleConfig([backend.address], { service: ['affinity: yes'], top: [`access_log: ${file}`] });
+  const { port } = await startSound(t, yaml);
+  const first = await get(port, { path: '/a?b="c"' });
+  const cookie = first.headers['set-cookie']?.[0]?.split(';')[0] ?? '';
+  await exchange(
+    port,
+    `POST /p HTTP/1.1\r\nHost: x.example\r\nCookie: ${cookie}\r\nTransfer-Encoding: chunked\r\n\r\n4;e=1\r\nbody\r\n0\r\n\r\n`,
+    { isWhole: (r) => r.endsWith('hello') },
+  );
+  const lines = await linesOnceThere(file, 2);
+  const [get1, post] = lines as [Line, Line];
+  for (const line of lines) {
+    assert.ok(Math.abs(Date.parse(line.time as string) - Date.now()) < 60_000);
+    assert.ok((line.durationMs as number) >= 0);
+  }
+  const { time, durationMs, ...rest } = get1;
+  assert.deepEqual(rest, {
+    client: '127.0.0.1',
+    method: 'GET',
+    target: '/a?b="c"',
+    protocol: 'HTTP/1.1',
+    host: `127.0.0.1:${port}`,
+    service: 'web',
+    node: backend.address,
+    status: 200,
+    requestBytes: 0,
+    responseBytes: 5,
+    attempts: 1,
+    affinity: 'set',
+    outcome: 'ok',
+    reason: '',
+  });
+  assert.deepEqual([post.method, post.host, post.requestBytes, post.affinity], ['POST', 'x.example', 4, 'hit']);
+});
+
+test('refused requests and failed ones are logged with their reason', async (t) => {
+  const file = join(temporaryFolder(t), 'access.log');
+  const { port } = await startSound(t, simpleConfig(['127.0.0.1:1'], { top: [`access_log: ${file}`] }));
+  await get(port);
+  await exchange(port, 'GET / HTTP/1.1\r\n\r\n');
+  const [failed, malformed] = (await linesOnceThere(file, 2)) as [Line, Line];
+  assert.deepEqual([failed.status, failed.outcome, failed.reason], [502, 'refused', 'ECONNREFUSED']);
+  const { time, ...rest } = malformed;
+  assert.deepEqual(rest, { client: '127.0.0.1', status: 400, outcome: 'refused', reason: 'no Host field' });
+});
+
+test('after a rotation SIGHUP opens the file anew, and nothing is lost', async (t) => {
+  const file = join(temporaryFolder(t), 'access.log');
+  const backend = await httpBackend(t, (_, response) => response.end());
+  const yaml = simpleConfig([backend.address], { top: [`access_log: ${file}`], workers: 2 });
+  const program = await startSound(t, yaml);
+  for (let i = 0; i < 10; i++) await get(program.port);
+  renameSync(file, `${file}.1`);
+  await program.reload(yaml);
+  await eventually(() => existsSync(file), 'a new file');
+  for (let i = 0; i < 10; i++) await get(program.port);
+  program.child.kill('SIGTERM');
+  await program.exited;
+  assert.equal(linesOf(file).length + linesOf(`${file}.1`).length, 20);
+});
+
+test('run says so where the access log cannot be written', async (t) => {
+  const folder = temporaryFolder(t);
+  const config = join(folder, 'stekbal.yaml');
+  writeFileSync(config, simpleConfig(['127.0.0.1:1'], { top: [`access_log: ${folder}/none/access.log`] }));
+  const { code, stderr } = await runToEnd(['run', '-c', config]);
+  assert.equal(code, 1);
+  assert.match(stderr, /access_log: cannot append to .*\/none\/access\.log: ENOENT/);
+});
