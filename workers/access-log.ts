@@ -1,22 +1,15 @@
 /**
  * The access log: a JSON line a request, off by default. Listener threads; all append to one file.
  *
- * Lines are gathered and written off the event loop. A disk that cannot keep up costs lines, counted and said in the
- * program's own log, and never a request's time.
+ * Lines are put together as text: an object a request and its JSON would cost as much as the rest of a request's
+ * JavaScript. A disk that cannot keep up costs lines, counted and said in the program's own log, and never a request's
+ * time.
  */
 
-import sonicBoom from 'sonic-boom';
+import { FileAppender } from './file-appender.ts';
 import { latin1 } from './http1/latin1.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import type { ThreadLog } from './thread-log.ts';
-
-/** The package is CommonJS: its class is reached through the default export. */
-const { SonicBoom } = sonicBoom;
-
-/** Lines wait in memory until there are this many bytes, or the next tick. */
-const BATCH_BYTES = 8 * 1024;
-/** Past this, lines are dropped until the disk has caught up. */
-const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What became of a request. */
 export type Outcome =
@@ -31,16 +24,10 @@ export type Outcome =
   /** An upgraded connection, over now. */
   | 'tunnel';
 
-/** A request in progress, as it will be logged. */
+/** A request in progress: what its head said, as the first part of its line. */
 export interface AccessEntry {
   readonly startedMs: number;
-  readonly time: string;
-  readonly client: string;
-  readonly method: string;
-  /** As the client sent it: with its query, and so maybe with a secret in it. */
-  readonly target: string;
-  readonly protocol: string;
-  readonly host: string;
+  readonly text: string;
 }
 
 /** The rest, known at the end. */
@@ -63,77 +50,80 @@ export interface AccessResult {
 }
 
 export class AccessLog {
-  readonly #file: InstanceType<typeof SonicBoom>;
+  readonly #file: FileAppender;
   readonly #log: ThreadLog;
-  #dropped = 0;
-  #isWaiting = false;
+  #openingMs = 0;
+  #openingText = '';
 
+  /** Throws where the file cannot be opened. */
   constructor(file: string, log: ThreadLog) {
     this.#log = log;
-    this.#file = new SonicBoom({
-      dest: file,
-      append: true,
-      sync: false,
-      mode: 0o640,
-      minLength: BATCH_BYTES,
-      maxLength: WAITING_BYTES_MAX,
-    });
-    this.#file.on('drop', () => {
-      this.#dropped++;
-    });
-    this.#file.on('error', (error: NodeJS.ErrnoException) => {
-      log.warn('access log', { reason: error.code ?? error.message });
-    });
+    this.#file = new FileAppender(file);
   }
 
-  /** Notes what a request's head says, while its bytes are there. */
+  /** Notes what a request's head says, while its bytes are there. The target is as the client sent it, query and all. */
   begin(bytes: Buffer, head: RequestHead, client: string): AccessEntry {
-    return {
-      startedMs: performance.now(),
-      time: new Date().toISOString(),
-      client,
-      method: latin1(bytes, head.start, head.methodEnd),
-      target: latin1(bytes, head.targetStart, head.targetEnd),
-      protocol: `HTTP/1.${head.minorVersion}`,
-      host: latin1(bytes, head.hostStart, head.hostEnd),
-    };
+    const { start, methodEnd, targetStart, targetEnd, hostStart, hostEnd } = head;
+    const host = latin1(bytes, hostStart, hostEnd);
+    const text =
+      `${this.#opening()},"client":"${client}","method":${quote(latin1(bytes, start, methodEnd))},` +
+      `"target":${quote(latin1(bytes, targetStart, targetEnd))},"protocol":"HTTP/1.${head.minorVersion}","host":${quote(host)}`;
+    return { startedMs: performance.now(), text };
   }
 
-  end({ startedMs, ...entry }: AccessEntry, result: AccessResult): void {
+  end({ startedMs, text }: AccessEntry, r: AccessResult): void {
     const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
-    this.#write({ ...entry, ...result, durationMs });
+    this.#file.append(
+      `${text},"service":${quote(r.service)},"node":"${r.node}","status":${r.status},"requestBytes":${r.requestBytes},` +
+        `"responseBytes":${r.responseBytes},"attempts":${r.attempts},"affinity":"${r.affinity}","outcome":"${r.outcome}",` +
+        `"reason":${quote(r.reason)},"durationMs":${durationMs}}\n`,
+    );
   }
 
   /** A request whose head could not be read, or that no service is there for. */
   refused(client: string, status: number, reason: string): void {
-    this.#write({ time: new Date().toISOString(), client, status, outcome: 'refused', reason });
+    const verdict = `"status":${status},"outcome":"refused","reason":${quote(reason)}`;
+    this.#file.append(`${this.#opening()},"client":"${client}",${verdict}}\n`);
   }
 
-  #write(fields: object): void {
-    this.#isWaiting = true;
-    this.#file.write(`${JSON.stringify(fields)}\n`);
+  /** The line's brace and time. A time is written out once a millisecond, and lines share it. */
+  #opening(): string {
+    const now = Date.now();
+    if (now !== this.#openingMs) {
+      this.#openingMs = now;
+      this.#openingText = `{"time":"${new Date(now).toISOString()}"`;
+    }
+    return this.#openingText;
   }
 
   /** Called at every tick of the timer wheel. */
   onTick(): void {
-    if (this.#isWaiting) this.#file.flush(() => {});
-    this.#isWaiting = false;
-    if (this.#dropped === 0) return;
-    this.#log.warn('access log lines dropped: the disk does not keep up', { lines: this.#dropped });
-    this.#dropped = 0;
+    this.#file.flush();
+    const { dropped, failure } = this.#file;
+    if (dropped > 0) this.#log.warn('access log lines dropped: the disk does not keep up', { lines: dropped });
+    if (failure !== null) this.#log.warn('access log cannot be written', { reason: failure });
+    this.#file.dropped = 0;
+    this.#file.failure = null;
   }
 
-  /** Goes over to a new file of the same name: the old one has been moved away. */
   reopen(): void {
     this.#file.reopen();
   }
 
   /** Writes what waits, at once. */
   close(): void {
-    try {
-      this.#file.flushSync();
-    } catch (error) {
-      this.#log.warn('access log', { reason: (error as Error).message });
-    }
+    this.#file.close();
   }
+}
+
+/** A JSON string, in ASCII. Most need no escapes. */
+function quote(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(/[^ -~]/g, escapeUnit);
+}
+
+/** Visible ASCII and spaces, less what JSON escapes. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function escapeUnit(c: string): string {
+  return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
