@@ -75,6 +75,8 @@ export class Supervisor {
   #listeners: readonly ListenerSettings[];
   #watch: NodeJS.Timeout | null = null;
   #isDraining = false;
+  /** Back-offs under way. */
+  readonly #waits = new Set<NodeJS.Timeout>();
   /** Threads replaced since the start. */
   replaced = 0;
 
@@ -144,8 +146,7 @@ export class Supervisor {
 
   /** Ends all threads when their requests are answered, or at the drain timeout. Resolves to the connections cut. */
   async drain(): Promise<number> {
-    this.#isDraining = true;
-    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#replaceNoMore();
     const running = this.#slots.filter((slot) => slot.task !== null);
     for (const slot of running) this.#post(slot, { type: 'drain' });
     const results = await Promise.race([
@@ -160,10 +161,15 @@ export class Supervisor {
 
   /** Ends all threads at once. */
   async kill(): Promise<void> {
-    this.#isDraining = true;
-    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#replaceNoMore();
     for (const slot of this.#slots) slot.port?.close();
     await this.#pool.destroy();
+  }
+
+  #replaceNoMore(): void {
+    this.#isDraining = true;
+    if (this.#watch !== null) clearInterval(this.#watch);
+    for (const wait of this.#waits) clearTimeout(wait);
   }
 
   #post(slot: Slot, message: ToListener): void {
@@ -224,13 +230,14 @@ export class Supervisor {
       { thread: slot.thread, err: error, livedMs: Math.round(livedMs), waitMs },
       'listener thread ended; another takes its place',
     );
-    setTimeout(() => {
-      if (this.#isDraining) return;
+    const wait = setTimeout(() => {
+      this.#waits.delete(wait);
       this.#startSlot(slot).then(
         () => this.#options.log.info({ thread: slot.thread }, 'listener thread replaced'),
         () => {}, // #onDeath has logged it, and tries again
       );
     }, waitMs);
+    this.#waits.add(wait);
   }
 
   /** Ends the threads whose event loop stands still; their tasks then reject, and they are replaced. */
