@@ -27,7 +27,7 @@ export class ByteQueue {
   append(bytes: Uint8Array, start: number, end: number): void {
     const added = end - start;
     if (this.end + added > this.buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(BYTES_MIN, (this.length + added) * 2));
+      const grown = Buffer.allocUnsafeSlow(Math.max(BYTES_MIN, this.length * 2, this.length + added));
       this.buffer.copy(grown, 0, this.start, this.end);
       this.end -= this.start;
       this.start = 0;

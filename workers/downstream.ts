@@ -2,14 +2,14 @@
  * A client's connection: bytes in, requests one after another, responses out in the same order. Listener threads.
  *
  * One request at a time is in progress. Requests that the client sent ahead wait as bytes, and the connection is not
- * read from while they do: what a client can make us hold is bounded by one read.
+ * read from while they do: what a client can make us hold is a head, and one read behind it.
  */
 
 import { type AcceptedStream, reset } from './accept.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { StreamOwner } from './byte-stream.ts';
 import { Exchange, type ExchangeClient } from './exchange.ts';
-import { LF } from './http1/chars.ts';
+import { CR, LF } from './http1/chars.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { faultResponse, type Hop, localResponse } from './http1/rewrite.ts';
@@ -33,6 +33,8 @@ type State = (typeof STATE)[keyof typeof STATE];
 /** As nginx's lingering_timeout and lingering_time: many clients read only when they have sent all of their body. */
 const LINGER_SILENCE_MS = 5_000;
 const LINGER_MS_MAX = 30_000;
+
+const NO_SERVICE = 'no service for this Host';
 
 /** How a listener's connections differ from another's. */
 export interface ListenerTraits {
@@ -152,7 +154,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
   onDeadline(): void {
     switch (this.#state) {
       case STATE.head:
-        if (this.#queue !== null) this.#fault(FAULT.headTimeout);
+        if (this.#queue !== null && !isEmptyLine(this.#queue)) this.#fault(FAULT.headTimeout);
         else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#idleTimeoutMs);
         else this.#closeGracefully();
         return;
@@ -281,7 +283,6 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
   #abortIfCut(): void {
     const isWaiting = this.#state === STATE.exchange && !this.#exchange.requestIsWhole && this.#queue === null;
     if (!this.#clientEnded || !isWaiting) return;
-    this.#context.count('clientAborts');
     this.stream.destroy();
   }
 
@@ -300,7 +301,8 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     this.#state = STATE.exchange;
     if (service === null) {
       this.#context.countResponse(404);
-      this.#context.accessLog?.refused(this.clientAddress, 404, 'no service for this Host');
+      this.#context.log.info('request refused', { client: this.clientAddress, status: 404, reason: NO_SERVICE });
+      this.#context.accessLog?.refused(this.clientAddress, 404, NO_SERVICE);
       this.stream.write(localResponse(404, { close: true, withoutBody: head.isHead }), 'latin1');
       this.onExchangeOver(false);
       return past;
@@ -367,4 +369,9 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     this.#isPaused = false;
     this.stream.resume();
   }
+}
+
+/** Some clients end a body with an empty line: no request has begun with it. */
+function isEmptyLine({ buffer, start, end }: ByteQueue): boolean {
+  return end - start <= 2 && buffer[start] === CR && (end - start === 1 || buffer[start + 1] === LF);
 }

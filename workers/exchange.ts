@@ -177,6 +177,11 @@ export class Exchange implements UpstreamUser {
   onUpstreamFailed(_connection: UpstreamConnection, reason: string, isTimeout: boolean): void {
     const service = this.#service as Service;
     this.#upstream = null;
+    if (LOCAL_FAILURES.has(reason)) {
+      this.#endOnNode();
+      this.#refuse(503, reason);
+      return;
+    }
     this.#nodeFailed(reason);
     this.#tried = [...this.#tried, this.#node as UpstreamNode];
     this.#endOnNode();
@@ -227,15 +232,11 @@ export class Exchange implements UpstreamUser {
     else this.#break('backend stopped sending');
   }
 
-  /** Nothing of a response has come, nothing of a body was sent, and sending the head again does no harm. */
+  /** Nothing was sent yet; or nothing of a response has come, and sending the head again, which is all, does no harm. */
   #mayRepeat(): boolean {
-    return (
-      this.#isIdempotent &&
-      this.#requestBody.kind === BODY.none &&
-      this.#partialHead === null &&
-      this.#interims === 0 &&
-      this.#attempts <= (this.#service as Service).settings.retries
-    );
+    if (this.#attempts > (this.#service as Service).settings.retries) return false;
+    const isAlone = this.#isIdempotent && this.#requestBody.kind === BODY.none;
+    return !this.#requestSent || (isAlone && this.#partialHead === null && this.#interims === 0);
   }
 
   #attempt(mayReuse: boolean): void {
@@ -448,7 +449,9 @@ export class Exchange implements UpstreamUser {
   #finish(): void {
     const keepsClient = this.#keepsClient && this.#requestBody.done;
     this.#logAccess('ok', '');
-    this.#letGo(this.#keepsUpstream && this.#requestBody.done);
+    // a backend that answered early may not read the rest of the request: it would stand before the next one
+    const isFlushed = this.#upstream?.stream.writableLength === 0;
+    this.#letGo(this.#keepsUpstream && this.#requestBody.done && isFlushed);
     this.#state = STATE.over;
     this.#client.onExchangeOver(keepsClient);
   }
@@ -538,3 +541,6 @@ export class Exchange implements UpstreamUser {
 
 const NO_BYTES = Buffer.alloc(0);
 const NONE: readonly UpstreamNode[] = [];
+
+/** This machine has run out of something: no node's fault, and another one would fail the same. */
+const LOCAL_FAILURES = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);

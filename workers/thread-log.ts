@@ -7,7 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { FromListener } from '../src/boards/listener-task.ts';
 
 type Fields = Readonly<Record<string, string | number | boolean>>;
-type Level = 'debug' | 'info' | 'warn' | 'error';
+type Level = 'info' | 'warn';
 
 const LINES_PER_SECOND = 50;
 const TICKS_PER_SECOND = 10;
@@ -30,10 +30,6 @@ export class ThreadLog {
 
   info(event: string, fields: Fields = {}): void {
     this.#write('info', event, fields);
-  }
-
-  debug(event: string, fields: Fields = {}): void {
-    this.#write('debug', event, fields);
   }
 
   /** Called at every tick of the timer wheel. */

@@ -41,7 +41,8 @@ export class TimerWheel {
     clearInterval(this.#timer);
   }
 
-  /** Sets `timed`'s deadline to `ms` from now, never early, at most two ticks late. */
+  /** Sets `timed`'s deadline to `ms` from now, at most two ticks late. Early only by as long as the
+   * event loop has stood still at this moment: `now` is the last tick's. */
   arm(timed: Timed, ms: number): void {
     timed.deadline = this.now + ms + TICK_MS;
     if (timed.wheelBucket < 0 || timed.deadline < timed.wheelTick * TICK_MS) {

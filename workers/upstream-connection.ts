@@ -121,7 +121,7 @@ export class UpstreamConnection implements StreamOwner, Timed {
   onEnd(): void {
     if (this.#state === STATE.inUse) this.#user?.onUpstreamEnd();
     else if (this.#state === STATE.idle) this.destroy();
-    else this.#fail('backend closed the connection before it was verified', false);
+    else if (this.#state !== STATE.gone) this.#fail('backend closed the connection before it was verified', false);
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {

@@ -109,6 +109,9 @@ function equals(bytes: Uint8Array, start: number, end: number, name: Uint8Array)
 }
 
 function decodesTo(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  // an encoded character takes up to six: what cannot be the name is not decoded
+  const length = end - start;
+  if (length < name.length || length > name.length * 6) return false;
   return decode(bytes, start, end) === Buffer.from(name).toString('latin1');
 }
 

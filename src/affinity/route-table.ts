@@ -4,7 +4,8 @@
  *
  * Open addressing with linear probing over the ids' first words: SHA-1 spreads them evenly, and the table is never
  * more than half full, so a look-up probes 1.5 entries on average for a known id, 2.5 for an unknown one (Knuth, TAOCP
- * volume 3, 6.4). At most NODES_MAX probes end every search, because empty entries always remain.
+ * volume 3, 6.4). Empty entries
+ * always remain, so every search ends.
  */
 
 import { halfOf, loadEpoch } from '../boards/epoch.ts';

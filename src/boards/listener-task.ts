@@ -89,7 +89,7 @@ export type FromListener =
   | { readonly type: 'listen-failed'; readonly listener: number; readonly code: string; readonly message: string }
   | {
       readonly type: 'log';
-      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly level: 'info' | 'warn';
       readonly event: string;
       readonly fields: Readonly<Record<string, string | number | boolean>>;
     };

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadOrExplain } from './check.ts';
 import { run } from './run.ts';
@@ -23,6 +23,7 @@ export function quickstartCommand(): Command {
       if (port !== undefined)
         for (const { address } of config.listeners) if (address.kind === 'tcp') address.port = port;
       const backends = await startBackends(config);
+      if (backends === null) return;
       try {
         await run(config, explain);
       } finally {
@@ -33,12 +34,12 @@ export function quickstartCommand(): Command {
 
 function parsePort(text: string): number {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65535) throw new Error(`--port takes a number from 0 to 65535, not ${text}`);
+  if (!/^\d+$/.test(text) || port > 65535) throw new InvalidArgumentError('It takes a number from 0 to 65535.');
   return port;
 }
 
-/** Demo backends on every node's address. Rejects where one of them is taken. */
-async function startBackends(config: Config): Promise<Worker> {
+/** Demo backends on every node's address; null, with exit code 1 set, where one of them is taken. */
+async function startBackends(config: Config): Promise<Worker | null> {
   const nodes = config.pools.flatMap((pool) => pool.nodes);
   const worker = new Worker(new URL(`./quickstart-backends${import.meta.url.slice(-3)}`, import.meta.url), {
     workerData: nodes.map(({ host, port, address }) => ({ host, port, address })),
@@ -50,8 +51,10 @@ async function startBackends(config: Config): Promise<Worker> {
     await promise;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'EADDRINUSE' ? `${message}; stop what listens there` : message;
-    throw new Error(`the demo backends cannot start: ${why}`);
+    const advice = code === 'EADDRINUSE' ? '; stop what listens there' : '';
+    process.stderr.write(`the demo backends cannot start: ${message}${advice}\n`);
+    process.exitCode = 1;
+    return null;
   }
   return worker;
 }

@@ -75,7 +75,11 @@ const proxyKeys = {
   ),
   body_timeout: duration(
     { min: 10, max: DAY },
-    { description: 'Longest silence while a body moves, in either direction.', default: '60s' },
+    {
+      description:
+        'Longest silence while a body moves, in either direction. A side that takes less than about 128 KiB in this time counts as silent.',
+      default: '60s',
+    },
   ),
   tunnel_timeout: duration(
     { min: 10, max: TUNNEL_MAX },
@@ -119,9 +123,10 @@ const affinityKeys = {
     'text',
     (raw) => parseText(raw, { min: 1, max: 256 }),
     {
-      description: 'The salt.',
+      description:
+        'The salt; equal on every edge. Left out with `affinity_use_salt`: a random one until the next start.',
       default: null,
-      defaultText: 'random, agreed by the cluster',
+      defaultText: 'random',
     },
     '1 to 256 characters',
   ),

@@ -66,6 +66,9 @@ export class Edge {
       this.#log.error({ file: this.#config.file }, 'reload refused: the configuration has errors; nothing was changed');
       return false;
     }
+    const gone = this.#routing.routes.map(({ pool }) => pool).filter((pool) => !hasPool(config, pool));
+    if (gone.length > 0)
+      this.#log.warn({ pools: gone }, 'not in the file any more, in use as they were until a restart');
     await this.#publishPools(config);
     const waiting = changedKeys(this.#config, config);
     if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
@@ -81,12 +84,20 @@ export class Edge {
     return cut;
   }
 
+  /** A pool that is not in `config` stays as it is: the services that run still need it. */
   async #publishPools(config: Config): Promise<void> {
-    await Promise.all(this.#routing.routes.map(({ pool }, i) => this.#publishers[i]?.update(nodesOf(config, pool))));
+    await Promise.all(
+      this.#routing.routes.map(({ pool }, i) => {
+        return hasPool(config, pool) ? this.#publishers[i]?.update(nodesOf(config, pool)) : undefined;
+      }),
+    );
   }
 }
 
-/** A pool that has left the file has no nodes. */
+function hasPool(config: Config, pool: string): boolean {
+  return config.pools.some(({ name }) => name === pool);
+}
+
 function nodesOf(config: Config, pool: string): Config['pools'][number]['nodes'] {
   return config.pools.find(({ name }) => name === pool)?.nodes ?? [];
 }

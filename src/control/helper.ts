@@ -2,16 +2,21 @@
  * Work that would hold up the main thread, done in a thread of its own. The entry that Piscina runs, and the call.
  */
 
+import { setImmediate } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { buildRouteImage, type RouteNode } from '../affinity/route-table.ts';
 import type { RouteDimensions } from '../boards/route-board.ts';
+import type { NodeConfig } from '../config/config.ts';
 import { type LoadResult, loadConfig } from '../config/load.ts';
 
-/** Nodes as columns: cloning 100,000 objects would cost the main thread more than hashing them does the helper. */
+/**
+ * Nodes as columns, which is how they pass between the threads: cloning 100,000 objects would hold up the main thread for
+ * longer than hashing them takes the helper.
+ */
 interface NodeColumns {
-  /** One a line. */
+  /** One a line; empty for no nodes. */
   readonly addresses: string;
-  /** Four words a node: slot, generation, weight, drain. */
+  /** Four words a node: slot, generation, weight, drain; of a configured node the first two are 0. */
   readonly words: Int32Array;
 }
 
@@ -21,19 +26,61 @@ interface RouteTask extends NodeColumns {
 }
 
 const WORDS = 4;
+/** Nodes made at a stretch on the main thread: about 5 ms. */
+const SLICE = 10_000;
+
+interface LoadedColumns {
+  /** Its pools are without their nodes. */
+  readonly result: LoadResult;
+  /** The nodes of each pool, in the order of the pools. */
+  readonly pools: readonly NodeColumns[];
+}
 
 /** Piscina task: the image of a route board's half. */
-export function buildRoutes(task: RouteTask): Int32Array {
-  const nodes: RouteNode[] = task.addresses.split('\n').map((address, i) => {
-    const [slot = 0, generation = 0, weight = 1, drain = 0] = task.words.subarray(i * WORDS, (i + 1) * WORDS);
-    return { address, slot, generation, weight, drain: drain === 1 };
-  });
-  return Piscina.move(buildRouteImage(nodes, task.salt, task.dimensions)) as Int32Array;
+export function buildRoutes({ addresses, words, salt, dimensions }: RouteTask): Int32Array {
+  const nodes: RouteNode[] = [];
+  for (const [i, address] of lines(addresses).entries()) {
+    const [slot = 0, generation = 0, weight = 1, drain = 0] = words.subarray(i * WORDS, (i + 1) * WORDS);
+    nodes.push({ address, slot, generation, weight, drain: drain === 1 });
+  }
+  return Piscina.move(buildRouteImage(nodes, salt, dimensions)) as Int32Array;
 }
 
 /** Piscina task: a configuration file, read and checked. */
-export function load(file: string): LoadResult {
-  return loadConfig(file);
+export function load(file: string): LoadedColumns {
+  const { config, diagnostics } = loadConfig(file);
+  if (config === null) return { result: { config, diagnostics }, pools: [] };
+  const pools = config.pools.map(({ nodes }) => toColumns(nodes.map((n) => ({ ...n, slot: 0, generation: 0 }))));
+  const bare = { ...config, pools: config.pools.map(({ name }) => ({ name, nodes: [] })) };
+  return { result: { config: bare, diagnostics }, pools };
+}
+
+function toColumns(nodes: readonly RouteNode[]): NodeColumns {
+  const words = new Int32Array(nodes.length * WORDS);
+  for (const [i, n] of nodes.entries()) {
+    words[i * WORDS] = n.slot;
+    words[i * WORDS + 1] = n.generation;
+    words[i * WORDS + 2] = n.weight;
+    words[i * WORDS + 3] = n.drain ? 1 : 0;
+  }
+  return { addresses: nodes.map((n) => n.address).join('\n'), words };
+}
+
+/** Configured nodes from their columns, in slices between which the event loop turns. */
+async function fromColumns({ addresses, words }: NodeColumns): Promise<NodeConfig[]> {
+  const nodes: NodeConfig[] = [];
+  for (const [i, address] of lines(addresses).entries()) {
+    if (i % SLICE === SLICE - 1) await setImmediate();
+    const colon = address.lastIndexOf(':');
+    const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
+    const port = Number(address.slice(colon + 1));
+    nodes.push({ address, host, port, weight: words[i * WORDS + 2] as number, drain: words[i * WORDS + 3] === 1 });
+  }
+  return nodes;
+}
+
+function lines(text: string): string[] {
+  return text === '' ? [] : text.split('\n');
 }
 
 /** A thread that is there while it is needed. */
@@ -47,16 +94,15 @@ export class Helper {
   });
 
   buildRoutes(nodes: readonly RouteNode[], salt: string, dimensions: RouteDimensions): Promise<Int32Array> {
-    const words = new Int32Array(nodes.length * WORDS);
-    nodes.forEach((n, i) => {
-      words.set([n.slot, n.generation, n.weight, n.drain ? 1 : 0], i * WORDS);
-    });
-    const task: RouteTask = { addresses: nodes.map((n) => n.address).join('\n'), words, salt, dimensions };
+    const task: RouteTask = { ...toColumns(nodes), salt, dimensions };
     return this.#pool.run(task, { name: 'buildRoutes' });
   }
 
-  loadConfig(file: string): Promise<LoadResult> {
-    return this.#pool.run(file, { name: 'load' });
+  async loadConfig(file: string): Promise<LoadResult> {
+    const { result, pools } = (await this.#pool.run(file, { name: 'load' })) as LoadedColumns;
+    for (const [i, pool] of (result.config?.pools ?? []).entries())
+      pool.nodes = await fromColumns(pools[i] as NodeColumns);
+    return result;
   }
 
   close(): Promise<void> {

@@ -3,9 +3,10 @@
  * thread; one for each pair of pool and salt, the only writer of its board.
  */
 
+import { setImmediate } from 'node:timers/promises';
 import { buildRouteImage, type RouteNode } from '../affinity/route-table.ts';
 import { publish } from '../boards/epoch.ts';
-import { dimensionsFor, NODE_UP, RouteBoard } from '../boards/route-board.ts';
+import { dimensionsFor, NODE_UP, RouteBoard, type RouteDimensions } from '../boards/route-board.ts';
 import type { NodeConfig } from '../config/config.ts';
 import type { Helper } from './helper.ts';
 
@@ -63,16 +64,14 @@ export class RoutePublisher {
 
   async #publish(nodes: readonly NodeConfig[]): Promise<void> {
     const { dimensions } = this.#board;
-    const isOutgrown = nodes.length > dimensions.capacity || textBytes(nodes) > dimensions.textBytes;
+    const bytes = textBytes(nodes);
+    const isOutgrown = nodes.length > dimensions.capacity || bytes > dimensions.textBytes;
     const board = isOutgrown
-      ? RouteBoard.create(dimensionsFor(nodes.length, textBytes(nodes), dimensions), this.#threads)
+      ? RouteBoard.create(dimensionsFor(nodes.length, bytes, dimensions), this.#threads)
       : this.#board;
     const before = this.#tenancy;
     const { placed, tenancy } = this.#place(nodes);
-    const image =
-      nodes.length <= INLINE_NODES_MAX
-        ? buildRouteImage(placed, this.#salt, board.dimensions)
-        : await this.#helper.buildRoutes(placed, this.#salt, board.dimensions);
+    const image = await this.#build(placed, board.dimensions);
     if (isOutgrown) for (let s = 0; s < dimensions.capacity; s++) board.setState(s, this.#board.stateOf(s));
     publish(board, image);
     this.#tenancy = tenancy;
@@ -81,6 +80,15 @@ export class RoutePublisher {
     if (!isOutgrown) return;
     this.#board = board;
     this.#onOutgrown(board.buffer);
+  }
+
+  /** The image, from the helper thread where the pool is large; the event loop turns between the steps then. */
+  async #build(placed: readonly RouteNode[], dimensions: RouteDimensions): Promise<Int32Array> {
+    if (placed.length <= INLINE_NODES_MAX) return buildRouteImage(placed, this.#salt, dimensions);
+    await setImmediate();
+    const image = await this.#helper.buildRoutes(placed, this.#salt, dimensions);
+    await setImmediate();
+    return image;
   }
 
   /** Nodes that stay keep their slot and generation; new ones get a free slot, of a generation never used before. */

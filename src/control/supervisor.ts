@@ -128,11 +128,6 @@ export class Supervisor {
     return this.#listeners.map((l) => l.address);
   }
 
-  /** All threads listen at this moment. */
-  get isServing(): boolean {
-    return this.#slots.every((slot) => slot.isListening);
-  }
-
   /** Gives every thread, present and future, a larger board in place of board `index`. */
   replaceBoard(index: number, buffer: SharedArrayBuffer): void {
     this.#boards[index] = buffer;
@@ -149,14 +144,13 @@ export class Supervisor {
     this.#replaceNoMore();
     const running = this.#slots.filter((slot) => slot.task !== null);
     for (const slot of running) this.#post(slot, { type: 'drain' });
-    const results = await Promise.race([
-      Promise.allSettled(running.map((slot) => slot.task)),
-      new Promise<[]>((resolve) => {
-        setTimeout(() => resolve([]), this.#options.settings.drainTimeoutMs + DRAIN_GRACE_MS).unref();
-      }),
-    ]);
+    const limit = new Promise<null>((resolve) => {
+      setTimeout(() => resolve(null), this.#options.settings.drainTimeoutMs + DRAIN_GRACE_MS).unref();
+    });
+    // a thread that cannot end takes nothing from what the others report
+    const results = await Promise.all(running.map((slot) => Promise.race([slot.task?.catch(() => null), limit])));
     await this.kill();
-    return results.reduce((cut, r) => cut + (r.status === 'fulfilled' ? (r.value?.connectionsCut ?? 0) : 0), 0);
+    return results.reduce((cut, result) => cut + (result?.connectionsCut ?? 0), 0);
   }
 
   /** Ends all threads at once. */
@@ -180,6 +174,7 @@ export class Supervisor {
     const { workers, settings } = this.#options;
     const listeners = listenersOfThread(this.#listeners, slot.thread, workers);
     for (const { address } of listeners) if (address?.kind === 'unix') await removeStaleSocket(address.path);
+    if (this.#isDraining) throw new Error('draining');
     const { port1, port2 } = new MessageChannel();
     slot.port = port1;
     slot.abort = new AbortController();
@@ -196,22 +191,27 @@ export class Supervisor {
     const transferList = [port2] as unknown as TransferList;
     const running = this.#pool.run(task, { transferList, signal: slot.abort.signal }) as Promise<DrainResult>;
     slot.task = running;
+    let failure: ListenError | null = null;
     return await new Promise((resolve, reject) => {
       port1.on('message', (message: FromListener) => {
         if (message.type === 'log') this.#options.log[message.level](message.fields, message.event);
         else if (message.type === 'listen-failed') {
-          reject(new ListenError(message.code, message.message, message.listener));
+          failure = new ListenError(message.code, message.message, message.listener);
           slot.abort?.abort();
         } else {
           slot.isListening = true;
           resolve([...message.addresses]);
         }
       });
-      running.catch((error: unknown) => {
-        port1.close();
-        reject(error);
-        this.#onDeath(slot, error);
-      });
+      running.then(
+        () => reject(new Error('drained before it listened')),
+        (error: unknown) => {
+          port1.close();
+          // an aborted task says no more than that; why it was aborted is known here
+          reject(failure ?? error);
+          this.#onDeath(slot, failure ?? error);
+        },
+      );
     });
   }
 

@@ -128,8 +128,10 @@ export async function startProgram(t: TestContext, yaml: string, chaos = false):
 /** Runs the command line to its end. */
 export async function runToEnd(
   args: readonly string[],
+  { termAfterMs }: { termAfterMs?: number } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  if (termAfterMs !== undefined) setTimeout(() => child.kill('SIGTERM'), termAfterMs);
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {

@@ -128,12 +128,25 @@ export class BodyReader {
         return start + taken;
       }
       case BODY.chunked:
-        return this.#readChunked(bytes, start, end, sink);
+        return this.#keepFraming
+          ? this.#readChunked(bytes, start, end, sink)
+          : this.#readContent(bytes, start, end, sink);
       default:
         this.contentBytes += end - start;
         sink(bytes, start, end);
         return end;
     }
+  }
+
+  /** Without the framing, the content of all chunks goes on at once: a chunk a byte must not become a write a byte. */
+  #readContent(bytes: Buffer, start: number, end: number, sink: ByteSink): number {
+    const content = Buffer.allocUnsafe(end - start);
+    let length = 0;
+    const past = this.#readChunked(bytes, start, end, (b, s, e) => {
+      length += b.copy(content, length, s, e);
+    });
+    if (length > 0) sink(content, 0, length);
+    return past;
   }
 
   /**

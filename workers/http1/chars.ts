@@ -6,7 +6,7 @@ export const TOKEN = 1;
 export const VALUE = 2;
 /** Bytes of a request-target: visible ASCII but '#', which starts a fragment and never belongs on the wire. */
 export const TARGET = 4;
-/** Bytes of uri-host and port, RFC 3986 section 3.2.2: no '@', so no userinfo. */
+/** Bytes of a reg-name, RFC 3986 section 3.2.2, less ',' and '.': no '@', so no userinfo. */
 export const HOST = 8;
 export const DIGIT = 16;
 
@@ -29,7 +29,7 @@ for (let c = 0; c < 256; c++) {
   if (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]$/.test(s)) CLASS[c]! |= TOKEN;
   if (c === HTAB || (c >= SP && c !== 0x7f)) CLASS[c]! |= VALUE;
   if (c > SP && c < 0x7f && s !== '#') CLASS[c]! |= TARGET;
-  if (/^[A-Za-z0-9\-._~!$&'()*+,;=%:[\]]$/.test(s)) CLASS[c]! |= HOST;
+  if (/^[A-Za-z0-9\-_~!$&'()*+;=%]$/.test(s)) CLASS[c]! |= HOST;
   if (c >= 0x30 && c <= 0x39) CLASS[c]! |= DIGIT;
 }
 

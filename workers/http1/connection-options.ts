@@ -13,6 +13,9 @@ const UPGRADE = lower('upgrade');
 /** Fields that no Connection field may name: leaving them out would change what the message means. */
 const PROTECTED = ['content-length', 'host', 'transfer-encoding', 'connection'].map(lower);
 
+/** More names than any honest message gives: each is looked for among all fields. */
+const NOMINATED_MAX = 32;
+
 export class ConnectionOptions {
   close = false;
   keepAlive = false;
@@ -43,7 +46,8 @@ export class ConnectionOptions {
     else {
       for (let i = start; i < end; i++)
         if (((CLASS[bytes[i] as number] as number) & TOKEN) === 0) this.malformed = true;
-      this.#nominated.push(start, end);
+      if (this.#nominated.length === 2 * NOMINATED_MAX) this.malformed = true;
+      else this.#nominated.push(start, end);
     }
   }
 

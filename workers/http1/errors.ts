@@ -43,7 +43,6 @@ export const FAULT = {
   chunkEnd: fault(400, 'chunk does not end where its size says'),
   trailer: fault(400, 'malformed or overlong trailer section'),
   headTimeout: fault(408, 'head not received in time'),
-  bodyTimeout: fault(408, 'body not received in time'),
 } as const;
 
 /** The head, or what is asked for, is not whole yet: more bytes may make it so. */

@@ -4,7 +4,8 @@
  * threads; one object a thread, overwritten by each parse.
  */
 
-import { CLASS, CR, DIGIT, equalsIgnoringCase, HOST, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
+import { isAuthority } from './authority.ts';
+import { CLASS, CR, DIGIT, equalsIgnoringCase, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
 import { ConnectionOptions } from './connection-options.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
 import { FieldTable, forEachMember } from './fields.ts';
@@ -348,12 +349,6 @@ function isProtocol(bytes: Uint8Array, start: number, end: number): boolean {
     else if (((CLASS[bytes[i] as number] as number) & TOKEN) === 0) return false;
   }
   return slashes <= 1;
-}
-
-/** uri-host [ ":" port ] by its bytes alone; empty is allowed (RFC 9112 section 3.2). */
-function isAuthority(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (((CLASS[bytes[i] as number] as number) & HOST) === 0) return false;
-  return true;
 }
 
 /** Index after "http://" or "https://" at `start`, or -1. */

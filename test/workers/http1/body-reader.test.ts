@@ -178,3 +178,12 @@ test('a reader begins anew after a fault and within a chunk', () => {
     assert.equal(feed('abcd'), 'abc');
   }
 });
+
+test('without the framing, the content of all chunks in a read goes on at once', () => {
+  const body = new BodyReader();
+  body.begin(BODY.chunked, 0, false);
+  const bytes = Buffer.from(`${'1\r\nx\r\n'.repeat(1000)}0\r\n\r\n`);
+  const pieces: string[] = [];
+  body.read(bytes, 0, bytes.length, (b, start, end) => pieces.push(b.toString('latin1', start, end)));
+  assert.deepEqual([pieces, body.done, body.contentBytes], [['x'.repeat(1000)], true, 1000]);
+});

@@ -73,3 +73,10 @@ test('nothing is left of one message for the next', () => {
   options.dropNominated(bytes, table);
   assert.equal(table.dropped, 0);
 });
+
+test('a Connection field may name so many fields and no more: each is looked for among all', () => {
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `x${i}`).join(',');
+  assert.equal(optionsOf(names(32)).malformed, false);
+  assert.equal(optionsOf(names(33)).malformed, true);
+  assert.equal(optionsOf(names(20), names(20)).malformed, true);
+});
