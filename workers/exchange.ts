@@ -2,23 +2,22 @@
  * The life of one request: a node, a connection to it, the request out, the response back. Listener threads; one object
  * a client connection, used again for each of its requests.
  *
- *   begin ─► connecting ─► awaiting the head ─► relaying the body ─► over
+ *   begin ─► connecting ─► connected: request out, response back (response-relay.ts) ─► over
  *              │  ▲              │
  *              └──┴─ retry ◄─────┘  before the first response byte alone
  *
- * Retries (DESIGN, the data path): where nothing was sent, on another node; where an idempotent request without a body
- * met a reused connection that the backend was just closing, on a fresh one.
+ * Retries: where a node could not be connected to, on another one; where a kept connection closes before anything was sent
+ * on it, or under an idempotent request without a body, on a fresh one.
  */
 
 import type { AccessEntry, Outcome } from './access-log.ts';
-import { ByteQueue } from './byte-queue.ts';
 import { type ByteStream, Flow } from './byte-stream.ts';
 import { BodyReader } from './http1/body-reader.ts';
-import { FAULTY, INCOMPLETE } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
 import type { RequestHead } from './http1/request-head.ts';
-import { type Hop, localResponse, rewriteRequest, rewriteResponse } from './http1/rewrite.ts';
+import { type Hop, localResponse, rewriteRequest } from './http1/rewrite.ts';
+import { RELAY, type RelayHost, type RelayOutcome, ResponseRelay } from './response-relay.ts';
 import type { Choice, Service } from './service.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Tunnel } from './tunnel.ts';
@@ -44,17 +43,14 @@ export interface ExchangeClient {
   onTunnelOver(): void;
 }
 
-const STATE = { over: 0, connecting: 1, awaitingHead: 2, relaying: 3 } as const;
+const STATE = { over: 0, connecting: 1, connected: 2 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
-/** Interim responses to one request; a backend that sends more is not waited for. */
-const INTERIM_MAX = 16;
-
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, RelayHost {
   readonly #client: ExchangeClient;
   readonly #context: ThreadContext;
   readonly #requestBody = new BodyReader();
-  readonly #responseBody = new BodyReader();
+  readonly #response: ResponseRelay;
   readonly #choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
   #service: Service | null = null;
   #state: State = STATE.over;
@@ -65,9 +61,6 @@ export class Exchange implements UpstreamUser {
 
   /** What the access log will say, while that is on. */
   #entry: AccessEntry | null = null;
-  /** Status of the response that has begun; 0 before. */
-  #status = 0;
-
   #requestText = '';
   /** A head, and the body bytes that go out with it in one write. */
   #gathered = '';
@@ -75,23 +68,12 @@ export class Exchange implements UpstreamUser {
   #requestFlow: Flow | null = null;
   #isHead = false;
   #isIdempotent = false;
-  #clientMinor: 0 | 1 = 1;
   #clientKeepsAlive = false;
-  #offersUpgrade = false;
-
-  /** A part of the response's head. */
-  #partialHead: ByteQueue | null = null;
-  #interims = 0;
-  #responseFlow: Flow | null = null;
-  #responseKind: BodyKind = BODY.none;
-  /** How the client knows the body's end. */
-  #clientKind: BodyKind = BODY.none;
-  #keepsUpstream = false;
-  #keepsClient = false;
 
   constructor(client: ExchangeClient, context: ThreadContext) {
     this.#client = client;
     this.#context = context;
+    this.#response = new ResponseRelay(client.stream, context, this);
   }
 
   get isOver(): boolean {
@@ -105,29 +87,30 @@ export class Exchange implements UpstreamUser {
 
   /** Body bytes can be taken now. */
   get takesBody(): boolean {
-    return !this.#requestBody.done && this.#upstream !== null && this.#state >= STATE.awaitingHead;
+    return !this.#requestBody.done && this.#upstream !== null && this.#state === STATE.connected;
   }
 
   /** Begins with a parsed head. The body's bytes follow through `onRequestBytes`, once `takesBody`. */
   begin(service: Service, bytes: Buffer, head: RequestHead, hop: Hop): void {
     this.#service = service;
-    this.#status = 0;
     this.#entry = this.#context.accessLog?.begin(bytes, head, this.#client.clientAddress) ?? null;
     this.#node = null;
     this.#tried = NONE;
     this.#attempts = 0;
-    this.#partialHead = null;
-    this.#interims = 0;
     this.#requestSent = false;
-    this.#requestFlow = this.#responseFlow = null;
+    this.#requestFlow = null;
     this.#isHead = head.isHead;
     this.#isIdempotent = head.isIdempotent;
-    this.#clientMinor = head.minorVersion;
-    this.#offersUpgrade = head.upgradeStart >= 0;
     this.#clientKeepsAlive =
       service.settings.persistClient &&
       !head.connection.close &&
       (head.minorVersion === 1 || head.connection.keepAlive);
+    this.#response.begin({
+      isHead: head.isHead,
+      clientMinor: head.minorVersion,
+      clientKeepsAlive: this.#clientKeepsAlive,
+      offersUpgrade: head.upgradeStart >= 0,
+    });
     const kind = head.isChunked ? BODY.chunked : head.contentLength > 0 ? BODY.length : BODY.none;
     this.#requestBody.begin(kind, head.contentLength, true);
     this.#requestText = rewriteRequest(bytes, head, hop, service.settings.persistBackend);
@@ -151,7 +134,7 @@ export class Exchange implements UpstreamUser {
   /** The client is gone, or cannot be served any more. */
   abort(): void {
     if (this.#state === STATE.over) return;
-    this.#logAccess('aborted', 'client left');
+    this.#logAccess('aborted', this.#response.status || CLIENT_LEFT, 'client left');
     this.#letGo(false);
     this.#state = STATE.over;
   }
@@ -159,19 +142,19 @@ export class Exchange implements UpstreamUser {
   /** The client sent nothing of its body, or read nothing of the response, for the time allowed. */
   onClientDeadline(): void {
     if (this.#requestFlow?.isPaused) this.#upstreamTimedOut('backend does not read the request');
-    else this.#refuse(408, 'client does not send the request body');
+    else this.#fail(408, 'client does not send the request body');
   }
 
   onUpstreamReady(connection: UpstreamConnection): void {
     this.#upstream = connection;
-    this.#state = STATE.awaitingHead;
+    this.#state = STATE.connected;
     if (this.#requestBody.done) this.sendHead();
     else this.#client.onReadyForBody();
   }
 
   /** Sends the head where it has not gone out with the body's first bytes: the client has sent none of them yet. */
   sendHead(): void {
-    if (this.#state === STATE.awaitingHead && !this.#requestSent) this.#send(NO_BYTES, 0, 0);
+    if (this.#state === STATE.connected && !this.#requestSent) this.#send(NO_BYTES, 0, 0);
   }
 
   onUpstreamFailed(_connection: UpstreamConnection, reason: string, isTimeout: boolean): void {
@@ -179,7 +162,7 @@ export class Exchange implements UpstreamUser {
     this.#upstream = null;
     if (LOCAL_FAILURES.has(reason)) {
       this.#endOnNode();
-      this.#refuse(503, reason);
+      this.#fail(503, reason);
       return;
     }
     this.#nodeFailed(reason);
@@ -193,57 +176,80 @@ export class Exchange implements UpstreamUser {
         return;
       }
     }
-    this.#refuse(isTimeout ? 504 : 502, reason);
+    this.#fail(isTimeout ? 504 : 502, reason);
   }
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
-    if (this.#state === STATE.relaying) this.#relay(bytes, start, end);
-    else if (!this.#requestSent) this.#badGateway('backend answered before the request was sent');
-    else if (this.#partialHead === null) this.#readHeads(bytes, start, end);
-    else {
-      this.#partialHead.append(bytes, start, end);
-      const queue = this.#partialHead;
-      this.#readHeads(queue.buffer, queue.start, queue.end);
+    const upstream = this.#upstream as UpstreamConnection;
+    if (!this.#requestSent) {
+      this.#nodeFailed('backend answered before the request was sent');
+      this.#fail(502, 'backend answered before the request was sent');
+      return;
     }
+    const outcome = this.#response.onBytes(upstream.stream, bytes, start, end);
+    if (outcome === RELAY.switching) this.#switchProtocols(bytes, this.#response.past, end);
+    else this.#conclude(outcome);
   }
 
   onUpstreamEnd(): void {
-    if (this.#state === STATE.relaying && this.#responseKind === BODY.untilClose) this.#finishUntilClose();
-    else this.onUpstreamClosed('backend closed the connection');
+    if (this.#response.status === 0) this.onUpstreamClosed('backend closed the connection');
+    else this.#conclude(this.#response.onEnd());
   }
 
   onUpstreamClosed(reason: string): void {
-    const upstream = this.#upstream;
-    this.#keepsUpstream = false;
-    if (this.#state === STATE.relaying) {
-      this.#break(reason);
-    } else if (upstream?.isReused && this.#mayRepeat()) {
+    const { isReused } = this.#upstream as UpstreamConnection;
+    if (isReused && this.#mayRepeat()) {
       this.#context.count('retries');
       this.#letGo(false);
       this.#state = STATE.connecting;
       this.#choice.node = this.#node;
       this.#attempt(false);
-    } else this.#badGateway(reason);
+      return;
+    }
+    // a kept connection that just closes says nothing of the node
+    if (!isReused || this.#response.hasHeard) this.#nodeFailed(reason);
+    this.#fail(502, reason);
   }
 
   onUpstreamDeadline(): void {
-    if (this.#state !== STATE.relaying) this.#upstreamTimedOut('no response in time');
-    else if (this.#responseFlow?.isPaused) this.#break('client does not read the response');
-    else this.#break('backend stopped sending');
+    if (this.#response.status === 0) this.#upstreamTimedOut('no response in time');
+    else this.#fail(504, this.#response.isPaused ? 'client does not read the response' : 'backend stopped sending');
+  }
+
+  onAnswered(): void {
+    this.#node?.answered();
+  }
+
+  cookieLine(): string {
+    if (!this.#choice.setsCookie) return '';
+    return (this.#service as Service).setCookieLine(this.#node as UpstreamNode, this.#client.isTls);
+  }
+
+  onResponseProgress(): void {
+    // the last response may still be flushing while the next request is under way
+    if (this.#response.status !== 0) this.#upstream?.arm((this.#service as Service).settings.bodyTimeoutMs);
+  }
+
+  #conclude(outcome: RelayOutcome): void {
+    if (outcome === RELAY.whole) this.#finish();
+    else if (outcome === RELAY.faulty) {
+      this.#nodeFailed(this.#response.reason);
+      this.#fail(502, this.#response.reason);
+    }
   }
 
   /** Nothing was sent yet; or nothing of a response has come, and sending the head again, which is all, does no harm. */
   #mayRepeat(): boolean {
     if (this.#attempts > (this.#service as Service).settings.retries) return false;
     const isAlone = this.#isIdempotent && this.#requestBody.kind === BODY.none;
-    return !this.#requestSent || (isAlone && this.#partialHead === null && this.#interims === 0);
+    return !this.#requestSent || (isAlone && !this.#response.hasHeard);
   }
 
   #attempt(mayReuse: boolean): void {
     const { node } = this.#choice;
     const { settings } = this.#service as Service;
     if (node === null) {
-      this.#refuse(503, 'no live node');
+      this.#fail(503, 'no live node');
       return;
     }
     this.#attempts++;
@@ -271,6 +277,11 @@ export class Exchange implements UpstreamUser {
     return past;
   }
 
+  /** Adds body bytes to the head that they go out with. */
+  readonly #gather = (bytes: Buffer, start: number, end: number): void => {
+    this.#gathered += latin1(bytes, start, end);
+  };
+
   #newRequestFlow(): Flow {
     const upstream = this.#upstream as UpstreamConnection;
     return new Flow(this.#client.stream, upstream.stream, () => this.#client.onProgress());
@@ -278,72 +289,19 @@ export class Exchange implements UpstreamUser {
 
   #afterRequestBytes(): void {
     if (this.#requestBody.fault !== null) {
-      this.#refuse(this.#requestBody.fault.status, this.#requestBody.fault.reason);
-    } else if (this.#requestBody.done && this.#state === STATE.awaitingHead) {
+      this.#fail(this.#requestBody.fault.status, this.#requestBody.fault.reason);
+    } else if (this.#requestBody.done && this.#response.status === 0) {
       this.#upstream?.arm((this.#service as Service).settings.responseTimeoutMs);
     }
   }
 
-  /** Interim responses, then the final one, in `bytes[start, end)`: the read buffer, or that of a partial head. */
-  #readHeads(bytes: Buffer, start: number, end: number): void {
-    const head = this.#context.responseHead;
-    let pos = start;
-    while (pos < end && this.#state === STATE.awaitingHead) {
-      const past = head.parse(bytes, pos, end);
-      if (past === INCOMPLETE) break;
-      if (past === FAULTY) {
-        this.#badGateway(`response: ${head.fault?.reason}`);
-        return;
-      }
-      if (head.isInterim) {
-        if (++this.#interims > INTERIM_MAX) {
-          this.#badGateway('too many interim responses');
-          return;
-        }
-        this.#forwardInterim(bytes);
-        pos = past;
-      } else {
-        this.#partialHead = null;
-        if (head.status === 101) this.#switchProtocols(bytes, past, end);
-        else this.#respond(bytes, past, end);
-        return;
-      }
-    }
-    this.#keepPartial(bytes, pos, end);
-  }
-
-  #keepPartial(bytes: Buffer, start: number, end: number): void {
-    if (start === end) this.#partialHead = null;
-    else if (this.#partialHead !== null && bytes === this.#partialHead.buffer) this.#partialHead.start = start;
-    else this.#partialHead = new ByteQueue(bytes, start, end);
-  }
-
-  #forwardInterim(bytes: Buffer): void {
-    // RFC 9110 section 15.2: an HTTP/1.0 client does not know interim responses
-    if (this.#clientMinor === 0) return;
-    this.#context.countResponse(100);
-    const text = rewriteResponse(bytes, this.#context.responseHead, BODY.none);
-    this.#client.stream.write(`${text}\r\n`, 'latin1');
-  }
-
+  /** The response's head has gone out: from here on the two sides talk to one another. */
   #switchProtocols(bytes: Buffer, start: number, end: number): void {
-    const head = this.#context.responseHead;
     const upstream = this.#upstream as UpstreamConnection;
-    if (!this.#offersUpgrade || head.upgradeStart < 0) {
-      this.#badGateway('101 that nobody asked for');
-      return;
-    }
-    const protocol = latin1(bytes, head.upgradeStart, head.upgradeEnd);
-    const text = rewriteResponse(bytes, head, BODY.none);
-    this.#status = 101;
-    this.#context.countResponse(101);
-    this.#node?.answered();
-    const lines = `${this.#cookieLine()}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
-    this.#client.stream.write(text + lines, 'latin1');
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
       idleTimeoutMs: (this.#service as Service).settings.tunnelTimeoutMs,
       onOver: () => {
-        this.#logAccess('tunnel', '');
+        this.#logAccess('tunnel', 101, '');
         this.#endOnNode();
         this.#client.onTunnelOver();
       },
@@ -355,105 +313,14 @@ export class Exchange implements UpstreamUser {
     tunnel.onUpstreamBytes(bytes, start, end);
   }
 
-  #cookieLine(): string {
-    if (!this.#choice.setsCookie) return '';
-    return (this.#service as Service).setCookieLine(this.#node as UpstreamNode, this.#client.isTls);
-  }
-
-  /** The final response's head, with as much of the body as came with it. */
-  #respond(bytes: Buffer, start: number, end: number): void {
-    const head = this.#context.responseHead;
-    const upstream = this.#upstream as UpstreamConnection;
-    const kind = head.bodyKind(this.#isHead);
-    this.#responseKind = kind;
-    this.#clientKind = kind;
-    // the end of the connection cannot tell a whole body from a broken one: HTTP/1.1 clients get chunks instead
-    if (kind === BODY.untilClose && this.#clientMinor === 1) this.#clientKind = BODY.chunked;
-    else if (kind === BODY.chunked && this.#clientMinor === 0) this.#clientKind = BODY.untilClose;
-    this.#keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
-    this.#keepsClient =
-      this.#clientKeepsAlive &&
-      this.#clientKind !== BODY.untilClose &&
-      this.#requestBody.done &&
-      !this.#context.isDraining;
-    this.#state = STATE.relaying;
-    this.#node?.answered();
-    this.#status = head.status;
-    this.#context.countResponse(head.status);
-    this.#responseBody.begin(kind, head.contentLength, this.#clientMinor === 1);
-
-    let text = rewriteResponse(bytes, head, this.#clientKind) + this.#cookieLine();
-    if (!this.#keepsClient) text += 'Connection: close\r\n\r\n';
-    else text += this.#clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
-    this.#gathered = text;
-    const past = this.#responseBody.read(
-      bytes,
-      start,
-      end,
-      kind === BODY.untilClose ? this.#gatherFramed : this.#gather,
-    );
-    if (this.#responseBody.done) {
-      this.#client.stream.write(this.#gathered, 'latin1');
-    } else {
-      this.#responseFlow = new Flow(upstream.stream, this.#client.stream, () => this.#onClientTook());
-      this.#responseFlow.forwardText(this.#gathered);
-      this.#onClientTook();
-    }
-    this.#gathered = '';
-    this.#afterResponseBytes(past < end);
-  }
-
-  #relay(bytes: Buffer, start: number, end: number): void {
-    const flow = this.#responseFlow as Flow;
-    let past: number;
-    if (this.#clientKind === BODY.chunked && this.#responseKind === BODY.untilClose) {
-      flow.forwardText(this.#framed(latin1(bytes, start, end)));
-      past = end;
-    } else past = this.#responseBody.read(bytes, start, end, flow.forward);
-    this.#onClientTook();
-    this.#afterResponseBytes(past < end);
-  }
-
-  /** Adds body bytes to the head that they go out with. */
-  readonly #gather = (bytes: Buffer, start: number, end: number): void => {
-    this.#gathered += latin1(bytes, start, end);
-  };
-  readonly #gatherFramed = (bytes: Buffer, start: number, end: number): void => {
-    this.#gathered += this.#framed(latin1(bytes, start, end));
-  };
-
-  /** Content as one chunk, where the client gets chunks and the backend sent none. */
-  #framed(content: string): string {
-    if (this.#clientKind !== BODY.chunked || this.#responseKind !== BODY.untilClose) return content;
-    return `${content.length.toString(16)}\r\n${content}\r\n`;
-  }
-
-  #onClientTook(): void {
-    if (this.#state === STATE.relaying) this.#upstream?.arm((this.#service as Service).settings.bodyTimeoutMs);
-  }
-
-  #afterResponseBytes(hasMore: boolean): void {
-    if (this.#responseBody.fault !== null) this.#break(`response: ${this.#responseBody.fault.reason}`);
-    else if (this.#responseBody.done) {
-      // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
-      if (hasMore) this.#keepsUpstream = false;
-      this.#finish();
-    }
-  }
-
-  #finishUntilClose(): void {
-    if (this.#clientKind === BODY.chunked) this.#client.stream.write('0\r\n\r\n', 'latin1');
-    this.#finish();
-  }
-
   #finish(): void {
-    const keepsClient = this.#keepsClient && this.#requestBody.done;
-    this.#logAccess('ok', '');
+    const { keepsUpstream, keepsClient, status } = this.#response;
+    this.#logAccess('ok', status, '');
     // a backend that answered early may not read the rest of the request: it would stand before the next one
     const isFlushed = this.#upstream?.stream.writableLength === 0;
-    this.#letGo(this.#keepsUpstream && this.#requestBody.done && isFlushed);
+    this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed);
     this.#state = STATE.over;
-    this.#client.onExchangeOver(keepsClient);
+    this.#client.onExchangeOver(keepsClient && this.#requestBody.done);
   }
 
   /** Lets go of the upstream connection: back to its node where that is `reusable`. */
@@ -471,55 +338,38 @@ export class Exchange implements UpstreamUser {
   }
 
   #upstreamTimedOut(reason: string): void {
-    if (this.#state === STATE.relaying) this.#break(reason);
-    else {
-      this.#nodeFailed(reason);
-      this.#refuse(504, reason);
-    }
+    this.#nodeFailed(reason);
+    this.#fail(504, reason);
   }
 
-  #badGateway(reason: string): void {
-    // a kept connection that just closes says nothing of the node
-    if (!this.#upstream?.isReused || this.#partialHead !== null) this.#nodeFailed(reason);
-    this.#refuse(502, reason);
-  }
-
+  /** A node that has answered is well, whatever becomes of its answer. */
   #nodeFailed(reason: string): void {
-    this.#node?.failed(reason, (this.#service as Service).settings);
+    if (this.#response.status === 0) this.#node?.failed(reason, (this.#service as Service).settings);
   }
 
-  /** Answers with a status of our own. */
-  #refuse(status: number, reason: string): void {
-    if (this.#state === STATE.relaying) {
-      this.#break(reason);
-      return;
-    }
-    const service = (this.#service as Service).settings.name;
-    const node = this.#node?.address ?? '';
+  /** Ends the exchange for a failure: with a status of our own, or by breaking off where a response has begun. */
+  #fail(status: number, reason: string): void {
+    const begun = this.#response.status;
+    const fields = { service: (this.#service as Service).settings.name, node: this.#node?.address ?? '', reason };
     this.#letGo(false);
     this.#state = STATE.over;
+    if (begun !== 0) {
+      this.#context.count('responsesTruncated');
+      this.#context.log.warn('response cut short', fields);
+      this.#logAccess('cut', begun, reason);
+      this.#client.onExchangeBroken(this.#response.clientKind);
+      return;
+    }
     const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isDraining;
-    this.#context.log.warn('request failed', { service, node, status, reason });
-    this.#status = status;
-    this.#logAccess('refused', reason);
+    this.#context.log.warn('request failed', { ...fields, status });
+    this.#logAccess('refused', status, reason);
     this.#context.countResponse(status);
     const options = { close: !keepAlive, withoutBody: this.#isHead };
     this.#client.stream.write(localResponse(status, options), 'latin1');
     this.#client.onExchangeOver(keepAlive);
   }
 
-  /** The response has begun and cannot be finished. */
-  #break(reason: string): void {
-    const fields = { service: (this.#service as Service).settings.name, node: this.#node?.address ?? '', reason };
-    this.#letGo(false);
-    this.#state = STATE.over;
-    this.#context.count('responsesTruncated');
-    this.#context.log.warn('response cut short', fields);
-    this.#logAccess('cut', reason);
-    this.#client.onExchangeBroken(this.#clientKind);
-  }
-
-  #logAccess(outcome: Outcome, reason: string): void {
+  #logAccess(outcome: Outcome, status: number, reason: string): void {
     if (this.#entry === null) return;
     const { setsCookie } = this.#choice;
     const { settings } = this.#service as Service;
@@ -527,9 +377,9 @@ export class Exchange implements UpstreamUser {
     this.#context.accessLog?.end(this.#entry, {
       service: settings.name,
       node: this.#node?.address ?? '',
-      status: this.#status === 0 ? 499 : this.#status,
+      status,
       requestBytes: this.#requestBody.contentBytes,
-      responseBytes: this.#responseBody.contentBytes,
+      responseBytes: this.#response.contentBytes,
       attempts: this.#attempts,
       affinity: !usesCookie ? 'none' : setsCookie ? 'set' : 'hit',
       outcome,
@@ -540,6 +390,8 @@ export class Exchange implements UpstreamUser {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+/** In the access log alone, as nginx has it. */
+const CLIENT_LEFT = 499;
 const NONE: readonly UpstreamNode[] = [];
 
 /** This machine has run out of something: no node's fault, and another one would fail the same. */

@@ -1,0 +1,236 @@
+/**
+ * The response's way back: interim responses, the final head, the body. Listener threads; one object a client connection,
+ * used again for each of its requests.
+ *
+ * It says what came of the bytes it was given, and leaves it to the exchange what follows from that.
+ */
+
+import { ByteQueue } from './byte-queue.ts';
+import { type ByteStream, Flow } from './byte-stream.ts';
+import { BodyReader } from './http1/body-reader.ts';
+import { FAULTY, INCOMPLETE } from './http1/errors.ts';
+import { BODY, type BodyKind } from './http1/framing.ts';
+import { latin1 } from './http1/latin1.ts';
+import { rewriteResponse } from './http1/rewrite.ts';
+import type { ThreadContext } from './thread-context.ts';
+
+export const RELAY = {
+  /** More bytes are awaited. */
+  pending: 0,
+  /** The response is whole, and handed on. */
+  whole: 1,
+  /** The backend switches protocols; `past` is the first byte of the new one. */
+  switching: 2,
+  /** The response cannot be relayed, or not to its end: `reason` says why. */
+  faulty: 3,
+} as const;
+export type RelayOutcome = (typeof RELAY)[keyof typeof RELAY];
+
+/** What the request says of how its response is handed on. */
+export interface RelayTraits {
+  readonly isHead: boolean;
+  readonly clientMinor: 0 | 1;
+  readonly clientKeepsAlive: boolean;
+  readonly offersUpgrade: boolean;
+}
+
+/** The exchange, as the relay needs it. */
+export interface RelayHost {
+  /** The request's body has been read whole. */
+  readonly requestIsWhole: boolean;
+  /** A final head has come: the node is well. */
+  onAnswered(): void;
+  /** The Set-Cookie line for the head, or nothing. */
+  cookieLine(): string;
+  /** Body bytes came, or the client took some. */
+  onResponseProgress(): void;
+}
+
+/** Interim responses to one request; a backend that sends more is not waited for. */
+const INTERIM_MAX = 16;
+
+export class ResponseRelay {
+  /** Status of the final head that has been handed on; 0 before. */
+  status = 0;
+  reason = '';
+  past = 0;
+  /** How the client knows the body's end. */
+  clientKind: BodyKind = BODY.none;
+  /** The backend keeps its connection open, and it is clear where the next response begins. */
+  keepsUpstream = false;
+  /** The client was told that its connection stays open. */
+  keepsClient = false;
+
+  readonly #client: ByteStream;
+  readonly #context: ThreadContext;
+  readonly #host: RelayHost;
+  readonly #body = new BodyReader();
+  #traits: RelayTraits = { isHead: false, clientMinor: 1, clientKeepsAlive: false, offersUpgrade: false };
+  /** A part of a head. */
+  #partial: ByteQueue | null = null;
+  #interims = 0;
+  #flow: Flow | null = null;
+  /** The body is framed anew: the client gets chunks where the backend sends none. */
+  #isReframed = false;
+  /** A head, and the body bytes that go out with it in one write. */
+  #gathered = '';
+
+  constructor(client: ByteStream, context: ThreadContext, host: RelayHost) {
+    this.#client = client;
+    this.#context = context;
+    this.#host = host;
+  }
+
+  begin(traits: RelayTraits): void {
+    this.#traits = traits;
+    this.#partial = this.#flow = null;
+    this.#interims = this.status = 0;
+    this.keepsUpstream = this.keepsClient = false;
+    this.#body.begin(BODY.none, 0, true);
+  }
+
+  /** Any byte of a response has come. */
+  get hasHeard(): boolean {
+    return this.status !== 0 || this.#partial !== null || this.#interims > 0;
+  }
+
+  /** The client does not take what it is sent. */
+  get isPaused(): boolean {
+    return this.#flow?.isPaused === true;
+  }
+
+  get contentBytes(): number {
+    return this.#body.contentBytes;
+  }
+
+  /** Bytes from the backend, whose stream is `upstream`. */
+  onBytes(upstream: ByteStream, bytes: Buffer, start: number, end: number): RelayOutcome {
+    if (this.status !== 0) return this.#relayBody(bytes, start, end);
+    if (this.#partial === null) return this.#readHeads(upstream, bytes, start, end);
+    this.#partial.append(bytes, start, end);
+    const { buffer, start: first, end: last } = this.#partial;
+    return this.#readHeads(upstream, buffer, first, last);
+  }
+
+  /** The backend has finished sending: the end of a body until close, or of something else too early. */
+  onEnd(): RelayOutcome {
+    if (this.status === 0 || this.#body.kind !== BODY.untilClose) return this.#fault('backend closed the connection');
+    if (this.#isReframed) this.#client.write('0\r\n\r\n', 'latin1');
+    return RELAY.whole;
+  }
+
+  #fault(reason: string): RelayOutcome {
+    this.reason = reason;
+    return RELAY.faulty;
+  }
+
+  /** Interim responses, then the final one, in `bytes[start, end)`: the read buffer, or that of a partial head. */
+  #readHeads(upstream: ByteStream, bytes: Buffer, start: number, end: number): RelayOutcome {
+    const head = this.#context.responseHead;
+    let pos = start;
+    while (pos < end) {
+      const past = head.parse(bytes, pos, end);
+      if (past === INCOMPLETE) break;
+      if (past === FAULTY) return this.#fault(`response: ${head.fault?.reason}`);
+      if (!head.isInterim) {
+        this.#partial = null;
+        return head.status === 101 ? this.#switch(bytes, past) : this.#respond(upstream, bytes, past, end);
+      }
+      if (++this.#interims > INTERIM_MAX) return this.#fault('too many interim responses');
+      this.#forwardInterim(bytes);
+      pos = past;
+    }
+    this.#keepPartial(bytes, pos, end);
+    return RELAY.pending;
+  }
+
+  #keepPartial(bytes: Buffer, start: number, end: number): void {
+    if (start === end) this.#partial = null;
+    else if (this.#partial !== null && bytes === this.#partial.buffer) this.#partial.start = start;
+    else this.#partial = new ByteQueue(bytes, start, end);
+  }
+
+  #forwardInterim(bytes: Buffer): void {
+    // RFC 9110 section 15.2: an HTTP/1.0 client does not know interim responses
+    if (this.#traits.clientMinor === 0) return;
+    this.#context.countResponse(100);
+    const text = rewriteResponse(bytes, this.#context.responseHead, BODY.none);
+    this.#client.write(`${text}\r\n`, 'latin1');
+  }
+
+  #switch(bytes: Buffer, past: number): RelayOutcome {
+    const head = this.#context.responseHead;
+    if (!this.#traits.offersUpgrade || head.upgradeStart < 0) return this.#fault('101 that nobody asked for');
+    this.#begun(101);
+    const protocol = latin1(bytes, head.upgradeStart, head.upgradeEnd);
+    const text = rewriteResponse(bytes, head, BODY.none) + this.#host.cookieLine();
+    this.#client.write(`${text}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
+    this.past = past;
+    return RELAY.switching;
+  }
+
+  #begun(status: number): void {
+    this.status = status;
+    this.#host.onAnswered();
+    this.#context.countResponse(status);
+  }
+
+  /** The final head, with as much of the body as came with it. */
+  #respond(upstream: ByteStream, bytes: Buffer, start: number, end: number): RelayOutcome {
+    const head = this.#context.responseHead;
+    const { isHead, clientMinor, clientKeepsAlive } = this.#traits;
+    const kind = head.bodyKind(isHead);
+    this.clientKind = kind;
+    // the end of the connection cannot tell a whole body from a broken one: HTTP/1.1 clients get chunks instead
+    this.#isReframed = kind === BODY.untilClose && clientMinor === 1;
+    if (this.#isReframed) this.clientKind = BODY.chunked;
+    else if (kind === BODY.chunked && clientMinor === 0) this.clientKind = BODY.untilClose;
+    this.keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
+    this.keepsClient =
+      clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isDraining;
+    this.#begun(head.status);
+    this.#body.begin(kind, head.contentLength, clientMinor === 1);
+
+    let text = rewriteResponse(bytes, head, this.clientKind) + this.#host.cookieLine();
+    if (!this.keepsClient) text += 'Connection: close\r\n\r\n';
+    else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
+    this.#gathered = text;
+    const past = this.#body.read(bytes, start, end, this.#isReframed ? this.#gatherFramed : this.#gather);
+    if (this.#body.done) this.#client.write(this.#gathered, 'latin1');
+    else {
+      this.#flow = new Flow(upstream, this.#client, () => this.#host.onResponseProgress());
+      this.#flow.forwardText(this.#gathered);
+    }
+    this.#gathered = '';
+    return this.#afterBody(past < end);
+  }
+
+  #relayBody(bytes: Buffer, start: number, end: number): RelayOutcome {
+    const sink = this.#isReframed ? this.#forwardFramed : (this.#flow as Flow).forward;
+    const past = this.#body.read(bytes, start, end, sink);
+    return this.#afterBody(past < end);
+  }
+
+  #afterBody(hasMore: boolean): RelayOutcome {
+    if (this.#body.fault !== null) return this.#fault(`response: ${this.#body.fault.reason}`);
+    // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
+    if (this.#body.done && hasMore) this.keepsUpstream = false;
+    if (this.#body.done) return RELAY.whole;
+    this.#host.onResponseProgress();
+    return RELAY.pending;
+  }
+
+  readonly #gather = (bytes: Buffer, start: number, end: number): void => {
+    this.#gathered += latin1(bytes, start, end);
+  };
+  readonly #gatherFramed = (bytes: Buffer, start: number, end: number): void => {
+    this.#gathered += asChunk(latin1(bytes, start, end));
+  };
+  readonly #forwardFramed = (bytes: Buffer, start: number, end: number): void => {
+    this.#flow?.forwardText(asChunk(latin1(bytes, start, end)));
+  };
+}
+
+function asChunk(content: string): string {
+  return `${content.length.toString(16)}\r\n${content}\r\n`;
+}
