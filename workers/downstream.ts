@@ -15,7 +15,7 @@ import { BODY, type BodyKind } from './http1/framing.ts';
 import { faultResponse, type Hop, localResponse } from './http1/rewrite.ts';
 import type { ListenerRoutes } from './listener-routes.ts';
 import type { ThreadContext } from './thread-context.ts';
-import type { Timed } from './timer-wheel.ts';
+import { Timed } from './timer-wheel.ts';
 import type { Tunnel } from './tunnel.ts';
 
 const STATE = {
@@ -42,15 +42,9 @@ export interface ListenerTraits {
   readonly isTls: boolean;
 }
 
-export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
+export class Downstream extends Timed implements StreamOwner, ExchangeClient, Hop {
   readonly stream: AcceptedStream;
   readonly clientAddress: string;
-
-  wheelPrevious: Timed | null = null;
-  wheelNext: Timed | null = null;
-  wheelBucket = -1;
-  wheelTick = 0;
-  deadline = Number.POSITIVE_INFINITY;
 
   readonly #context: ThreadContext;
   readonly #traits: ListenerTraits;
@@ -78,6 +72,7 @@ export class Downstream implements StreamOwner, ExchangeClient, Hop, Timed {
     traits: ListenerTraits,
     onGone: (connection: Downstream) => void,
   ) {
+    super();
     this.stream = stream;
     this.#context = context;
     this.#traits = traits;

@@ -9,17 +9,11 @@
 
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import type { ThreadContext } from './thread-context.ts';
-import type { Timed } from './timer-wheel.ts';
+import { Timed } from './timer-wheel.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
 import type { UpstreamNode } from './upstream-node.ts';
 
-export class NodeHealth implements Timed, UpstreamUser {
-  wheelPrevious: Timed | null = null;
-  wheelNext: Timed | null = null;
-  wheelBucket = -1;
-  wheelTick = 0;
-  deadline = Number.POSITIVE_INFINITY;
-
+export class NodeHealth extends Timed implements UpstreamUser {
   /** Requests go elsewhere, as far as there is an elsewhere. */
   isOut = false;
   /** Failures in a row. */
@@ -30,6 +24,7 @@ export class NodeHealth implements Timed, UpstreamUser {
   #service: ServiceSettings | null = null;
 
   constructor(node: UpstreamNode, context: ThreadContext) {
+    super();
     this.#node = node;
     this.#context = context;
   }

@@ -7,18 +7,18 @@
 const TICK_MS = 100;
 const BUCKETS = 512; // a power of two; 51 s, later deadlines come round more than once
 
-/** Something with a deadline. It owns these fields for the wheel's use. */
-export interface Timed {
-  wheelPrevious: Timed | null;
-  wheelNext: Timed | null;
+/** Something with a deadline. The fields are for the wheel's use. */
+export abstract class Timed {
+  wheelPrevious: Timed | null = null;
+  wheelNext: Timed | null = null;
   /** Bucket it hangs in, -1 for none. */
-  wheelBucket: number;
+  wheelBucket = -1;
   /** Tick at which it is looked at next. */
-  wheelTick: number;
+  wheelTick = 0;
   /** Wheel time in ms, Infinity for none. Invariant: wheelTick comes no later than the deadline's tick. */
-  deadline: number;
+  deadline = Number.POSITIVE_INFINITY;
   /** Called once when the deadline has passed; the deadline is Infinity then. */
-  onDeadline(): void;
+  abstract onDeadline(): void;
 }
 
 export class TimerWheel {

@@ -6,7 +6,7 @@ import net from 'node:net';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import { HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
 import type { ThreadContext } from './thread-context.ts';
-import type { Timed } from './timer-wheel.ts';
+import { Timed } from './timer-wheel.ts';
 import type { UpstreamNode } from './upstream-node.ts';
 import { BackendVerifier } from './verify-backend.ts';
 
@@ -27,17 +27,11 @@ export interface UpstreamUser {
 const STATE = { connecting: 0, verifying: 1, inUse: 2, idle: 3, gone: 4 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
-export class UpstreamConnection implements StreamOwner, Timed {
+export class UpstreamConnection extends Timed implements StreamOwner {
   readonly node: UpstreamNode;
   readonly stream: net.Socket;
   /** It has served a request before: the backend may be closing it at this moment. */
   isReused = false;
-
-  wheelPrevious: Timed | null = null;
-  wheelNext: Timed | null = null;
-  wheelBucket = -1;
-  wheelTick = 0;
-  deadline = Number.POSITIVE_INFINITY;
 
   readonly #context: ThreadContext;
   #state: State = STATE.connecting;
@@ -45,6 +39,7 @@ export class UpstreamConnection implements StreamOwner, Timed {
   #verifier: BackendVerifier | null;
 
   constructor(node: UpstreamNode, context: ThreadContext, user: UpstreamUser, service: ServiceSettings) {
+    super();
     this.node = node;
     this.#context = context;
     this.#user = user;

@@ -42,7 +42,11 @@ const proxyKeys = {
   persist_backend: flag({ description: 'Reuse backend connections.', default: 'yes' }),
   backend_persist_cache: integer(
     { min: 0, max: 4096 },
-    { description: 'Idle backend connections kept per node and thread.', default: '64' },
+    {
+      description:
+        'Idle backend connections kept per node and thread; further ones are closed when their request is done.',
+      default: '512',
+    },
     'connections',
   ),
   backend_idle_timeout: duration(

@@ -76,7 +76,7 @@ test('what is left out takes its default', () => {
     persistClient: true,
     persistClientIdleTimeoutMs: 60_000,
     persistBackend: true,
-    backendPersistCache: 64,
+    backendPersistCache: 512,
     backendIdleTimeoutMs: 4000,
     verifyBackend: false,
     verifyBackendPath: '*',
