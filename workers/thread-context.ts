@@ -4,7 +4,7 @@
 
 import { STAT, type Stat } from '../src/boards/stats-board.ts';
 import type { AccessLog } from './access-log.ts';
-import type { HeadLimits } from './http1/request-head.ts';
+import type { HeadLimits } from './http1/message-head.ts';
 import { RequestHead } from './http1/request-head.ts';
 import { ResponseHead } from './http1/response-head.ts';
 import type { ThreadLog } from './thread-log.ts';

@@ -11,7 +11,8 @@ import { LF } from '../../workers/http1/chars.ts';
 import { INCOMPLETE } from '../../workers/http1/errors.ts';
 import type { FieldTable } from '../../workers/http1/fields.ts';
 import { BODY, type BodyKind } from '../../workers/http1/framing.ts';
-import { type HeadLimits, RequestHead } from '../../workers/http1/request-head.ts';
+import type { HeadLimits } from '../../workers/http1/message-head.ts';
+import { RequestHead } from '../../workers/http1/request-head.ts';
 import { ResponseHead } from '../../workers/http1/response-head.ts';
 import { type Hop, rewriteRequest, rewriteResponse } from '../../workers/http1/rewrite.ts';
 

@@ -1,7 +1,8 @@
 /** Heads parsed from text, for the unit tests of workers/http1. Texts are latin1. */
 
 import { FAULTY, INCOMPLETE } from '../../workers/http1/errors.ts';
-import { type HeadLimits, RequestHead } from '../../workers/http1/request-head.ts';
+import type { HeadLimits } from '../../workers/http1/message-head.ts';
+import { RequestHead } from '../../workers/http1/request-head.ts';
 import { ResponseHead } from '../../workers/http1/response-head.ts';
 import { LIMITS } from './own-reading.ts';
 

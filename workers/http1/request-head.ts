@@ -6,32 +6,19 @@
 
 import { isAuthority } from './authority.ts';
 import { CLASS, CR, DIGIT, equalsIgnoringCase, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
-import { ConnectionOptions } from './connection-options.ts';
-import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
-import { FieldTable, forEachMember } from './fields.ts';
-import { NO_LENGTH, parseContentLength, readTransferEncoding } from './framing.ts';
-
-export interface HeadLimits {
-  readonly headBytesMax: number;
-  readonly headersMax: number;
-  readonly targetBytesMax: number;
-}
+import { FAULT, INCOMPLETE } from './errors.ts';
+import { forEachMember } from './fields.ts';
+import { type HeadLimits, MessageHead } from './message-head.ts';
 
 const NAME = {
   te: lower('te'),
   host: lower('host'),
   cookie: lower('cookie'),
   expect: lower('expect'),
-  upgrade: lower('upgrade'),
-  connection: lower('connection'),
-  keepAlive: lower('keep-alive'),
-  contentLength: lower('content-length'),
   http2Settings: lower('http2-settings'),
   forwardedFor: lower('x-forwarded-for'),
   forwardedHost: lower('x-forwarded-host'),
-  proxyConnection: lower('proxy-connection'),
   forwardedProto: lower('x-forwarded-proto'),
-  transferEncoding: lower('transfer-encoding'),
 } as const;
 
 const CONTINUE = lower('100-continue');
@@ -44,20 +31,10 @@ const SLASH = 0x2f;
 const METHOD_BYTES_MAX = 32;
 const COOKIE_LINES_MAX = 32;
 
-export class RequestHead {
-  readonly fields: FieldTable;
-  readonly connection = new ConnectionOptions();
-  fault: MessageFault | null = null;
-
-  /** First byte of the method; an empty line before the request is skipped. */
-  start = 0;
+export class RequestHead extends MessageHead {
   methodEnd = 0;
   targetStart = 0;
   targetEnd = 0;
-  /** Where the field lines begin. */
-  fieldsStart = 0;
-  /** HTTP/1.x: 0 or 1. */
-  minorVersion: 0 | 1 = 1;
   isHead = false;
   /** RFC 9110 section 9.2.2: sending it twice has the effect of once. */
   isIdempotent = false;
@@ -69,74 +46,44 @@ export class RequestHead {
   hostStart = 0;
   hostEnd = 0;
   hasHost = false;
-  /** Body bytes that Content-Length announces, or NO_LENGTH. */
-  contentLength = NO_LENGTH;
-  isChunked = false;
-  /** First byte and end of an Upgrade that may be passed on; upgradeStart is -1 where there is none. */
-  upgradeStart = -1;
-  upgradeEnd = -1;
   /** Lines of X-Forwarded-For. */
   forwardedForLines = 0;
   /** Indexes into `fields` of the Cookie lines. */
   readonly cookieLines = new Int32Array(COOKIE_LINES_MAX);
   cookieCount = 0;
 
-  readonly #limits: HeadLimits;
-  #bytes: Uint8Array = new Uint8Array(0);
+  readonly #targetBytesMax: number;
   #hostLine = -1;
 
   constructor(limits: HeadLimits) {
-    this.#limits = limits;
-    this.fields = new FieldTable(limits.headersMax);
+    super(limits);
+    this.#targetBytesMax = limits.targetBytesMax;
   }
 
   get hasBody(): boolean {
     return this.isChunked || this.contentLength > 0;
   }
 
-  /**
-   * Parses the head in `bytes[start, end)`. Returns the index of the first byte after it, INCOMPLETE where it is not
-   * whole, or FAULTY with `fault` set. Bytes after `end` are never read, bytes are never written.
-   */
-  parse(bytes: Uint8Array, start: number, end: number): number {
-    this.#bytes = bytes;
-    this.fault = null;
-    const limit = Math.min(end, start + this.#limits.headBytesMax);
-    let pos = this.#parseRequestLine(bytes, start, limit);
-    if (pos > 0) {
-      this.fieldsStart = pos;
-      pos = this.fields.scan(bytes, pos, limit);
-      if (pos === FAULTY) return this.#fail(this.fields.fault as MessageFault);
-      if (pos > 0) return this.#interpret() ? pos : FAULTY;
-    }
-    return pos === INCOMPLETE && limit < end ? this.#fail(FAULT.headTooLarge) : pos;
-  }
-
-  #fail(fault: MessageFault): typeof FAULTY {
-    this.fault = fault;
-    return FAULTY;
-  }
-
   /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, one space each. */
-  #parseRequestLine(bytes: Uint8Array, start: number, end: number): number {
+  protected override parseStartLine(bytes: Uint8Array, start: number, end: number): number {
     let i = start;
     // section 2.2: an empty line before a request is ignored
     if (bytes[i] === CR && i < end) {
       if (i + 1 >= end) return INCOMPLETE;
-      if (bytes[i + 1] !== LF) return this.#fail(FAULT.lineEnd);
+      if (bytes[i + 1] !== LF) return this.fail(FAULT.lineEnd);
       i += 2;
     }
     this.start = i;
     while (i < end && ((CLASS[bytes[i] as number] as number) & TOKEN) !== 0) i++;
-    if (i - this.start > METHOD_BYTES_MAX) return this.#fail(FAULT.requestLine);
+    if (i - this.start > METHOD_BYTES_MAX) return this.fail(FAULT.requestLine);
     if (i >= end) return INCOMPLETE;
-    if (bytes[i] !== SP || i === this.start) return this.#fail(FAULT.requestLine);
+    if (bytes[i] !== SP || i === this.start) return this.fail(FAULT.requestLine);
     this.methodEnd = i++;
     this.targetStart = i;
     while (i < end && ((CLASS[bytes[i] as number] as number) & TARGET) !== 0) i++;
-    if (i - this.targetStart > this.#limits.targetBytesMax) return this.#fail(FAULT.targetTooLong);
+    if (i - this.targetStart > this.#targetBytesMax) return this.fail(FAULT.targetTooLong);
     if (i >= end) return INCOMPLETE;
-    if (bytes[i] !== SP || i === this.targetStart) return this.#fail(FAULT.target);
+    if (bytes[i] !== SP || i === this.targetStart) return this.fail(FAULT.target);
     this.targetEnd = i++;
     return this.#parseVersion(bytes, i, end);
   }
@@ -147,73 +94,48 @@ export class RequestHead {
       if (start + k >= end) return INCOMPLETE;
       const c = bytes[start + k] as number;
       const isDigit = VERSION_LINE[k] === 0x30 && ((CLASS[c] as number) & DIGIT) !== 0;
-      if (c !== VERSION_LINE[k] && !isDigit) return this.#fail(FAULT.requestLine);
+      if (c !== VERSION_LINE[k] && !isDigit) return this.fail(FAULT.requestLine);
     }
     const [major, minor] = [bytes[start + 5], bytes[start + 7]];
-    if (major !== 0x31 || (minor !== 0x30 && minor !== 0x31)) return this.#fail(FAULT.version);
+    if (major !== 0x31 || (minor !== 0x30 && minor !== 0x31)) return this.fail(FAULT.version);
     this.minorVersion = minor === 0x30 ? 0 : 1;
     return start + VERSION_LINE.length;
   }
 
-  #interpret(): boolean {
-    this.contentLength = NO_LENGTH;
-    this.isChunked = this.hasHost = this.isAbsolute = false;
+  protected override reset(): void {
+    this.hasHost = this.isAbsolute = false;
     this.hostStart = this.hostEnd = 0;
     this.#hostLine = -1;
-    this.upgradeStart = this.upgradeEnd = -1;
     this.cookieCount = this.forwardedForLines = 0;
-    this.connection.reset();
-    const { fields } = this;
-    for (let i = 0; i < fields.count; i++) {
-      this.#interpretField(i, fields.nameEnd(i) - fields.start(i));
-      if (this.fault !== null) return false;
-    }
-    return this.#interpretMethod() && this.#interpretTarget() && this.#conclude();
   }
 
-  #is(i: number, name: Uint8Array): boolean {
-    return equalsIgnoringCase(this.#bytes, this.fields.start(i), this.fields.nameEnd(i), name);
-  }
-
-  /** Field `i`, by the length of its name first: most fields are none of these, and cost one comparison. */
-  #interpretField(i: number, nameLength: number): void {
+  protected override interpretField(i: number, nameLength: number): void {
     switch (nameLength) {
       case 2:
-        if (this.#is(i, NAME.te)) this.fields.drop(i);
+        if (this.is(i, NAME.te)) this.fields.drop(i);
         return;
       case 4:
-        if (this.#is(i, NAME.host)) this.#interpretHost(i);
+        if (this.is(i, NAME.host)) this.#interpretHost(i);
         return;
       case 6:
-        if (this.#is(i, NAME.cookie)) this.#interpretCookie(i);
-        else if (this.#is(i, NAME.expect)) this.#interpretExpect(i);
-        return;
-      case 7:
-        if (this.#is(i, NAME.upgrade)) this.#interpretUpgrade(i);
-        return;
-      case 10:
-        if (this.#is(i, NAME.connection)) {
-          this.connection.add(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
-          this.fields.drop(i);
-        } else if (this.#is(i, NAME.keepAlive)) this.fields.drop(i);
-        return;
-      case 14:
-        if (this.#is(i, NAME.contentLength)) this.#interpretContentLength(i);
-        else if (this.#is(i, NAME.http2Settings)) this.fields.drop(i);
+        if (this.is(i, NAME.cookie)) this.#interpretCookie(i);
+        else if (this.is(i, NAME.expect)) this.#interpretExpect(i);
         return;
       case 15:
-        if (this.#is(i, NAME.forwardedFor)) {
+        if (this.is(i, NAME.forwardedFor)) {
           this.forwardedForLines++;
           this.fields.drop(i);
         }
         return;
-      case 16:
-        if (this.#is(i, NAME.forwardedHost) || this.#is(i, NAME.proxyConnection)) this.fields.drop(i);
-        return;
-      case 17:
-        if (this.#is(i, NAME.transferEncoding)) this.#interpretTransferEncoding(i);
-        else if (this.#is(i, NAME.forwardedProto)) this.fields.drop(i);
-        return;
+      default:
+        if (this.interpretCommonField(i, nameLength)) return;
+        if (
+          (nameLength === 14 && this.is(i, NAME.http2Settings)) ||
+          (nameLength === 16 && this.is(i, NAME.forwardedHost)) ||
+          (nameLength === 17 && this.is(i, NAME.forwardedProto))
+        ) {
+          this.fields.drop(i);
+        }
     }
   }
 
@@ -226,7 +148,7 @@ export class RequestHead {
     this.#hostLine = i;
     this.hostStart = this.fields.valueStart(i);
     this.hostEnd = this.fields.valueEnd(i);
-    if (!isAuthority(this.#bytes, this.hostStart, this.hostEnd)) this.fault = FAULT.host;
+    if (!isAuthority(this.bytes, this.hostStart, this.hostEnd)) this.fault = FAULT.host;
   }
 
   #interpretCookie(i: number): void {
@@ -236,34 +158,9 @@ export class RequestHead {
 
   #interpretExpect(i: number): void {
     // RFC 9110 section 10.1.1: 100-continue is the only expectation there is, and an HTTP/1.0 client's is ignored
-    if (!equalsIgnoringCase(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i), CONTINUE)) {
+    if (!equalsIgnoringCase(this.bytes, this.fields.valueStart(i), this.fields.valueEnd(i), CONTINUE)) {
       this.fault = FAULT.expectation;
     } else if (this.minorVersion === 0) this.fields.drop(i);
-  }
-
-  #interpretUpgrade(i: number): void {
-    this.fields.drop(i);
-    if (this.upgradeStart >= 0) this.fault = FAULT.upgrade;
-    this.upgradeStart = this.fields.valueStart(i);
-    this.upgradeEnd = this.fields.valueEnd(i);
-  }
-
-  #interpretContentLength(i: number): void {
-    if (this.contentLength !== NO_LENGTH) {
-      this.fault = FAULT.contentLengthRepeated;
-      return;
-    }
-    this.contentLength = parseContentLength(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
-    if (this.contentLength === NO_LENGTH) this.fault = FAULT.contentLength;
-  }
-
-  #interpretTransferEncoding(i: number): void {
-    this.fields.drop(i);
-    // RFC 9112 section 6.1: such a message's framing is to be treated as faulty
-    if (this.minorVersion === 0) this.fault = FAULT.codingIn10;
-    else if (this.isChunked) this.fault = FAULT.coding;
-    else this.fault = readTransferEncoding(this.#bytes, this.fields.valueStart(i), this.fields.valueEnd(i));
-    this.isChunked = true;
   }
 
   #interpretMethod(): boolean {
@@ -282,14 +179,14 @@ export class RequestHead {
 
   #methodIs(method: string): boolean {
     for (let k = 0; k < method.length; k++) {
-      if (this.#bytes[this.start + k] !== method.charCodeAt(k)) return false;
+      if (this.bytes[this.start + k] !== method.charCodeAt(k)) return false;
     }
     return true;
   }
 
   /** RFC 9112 section 3.2: origin-form, absolute-form, and asterisk-form for OPTIONS. */
   #interpretTarget(): boolean {
-    const bytes = this.#bytes;
+    const bytes = this.bytes;
     const first = bytes[this.targetStart];
     if (first === SLASH) return true;
     if (first === 0x2a && this.targetEnd - this.targetStart === 1) {
@@ -312,18 +209,14 @@ export class RequestHead {
     return true;
   }
 
-  /** What follows from several fields together. */
-  #conclude(): boolean {
-    const { connection } = this;
+  protected override conclude(): boolean {
+    if (!this.#interpretMethod() || !this.#interpretTarget()) return false;
     if (!this.hasHost && this.minorVersion === 1) this.fault = FAULT.hostMissing;
-    else if (this.isChunked && this.contentLength !== NO_LENGTH) this.fault = FAULT.lengthAndCoding;
-    else if (connection.malformed) this.fault = FAULT.connection;
-    if (this.fault !== null) return false;
-    connection.dropNominated(this.#bytes, this.fields);
+    if (this.fault !== null || !this.concludeCommon()) return false;
     // RFC 9110 section 7.8: Upgrade counts only where Connection names it, and never in HTTP/1.0. With a body it is
     // left out, because where the body ends and the tunnel begins is read differently by different servers; h2c is
     // left out, because what follows would be requests that nobody here reads.
-    if (!connection.upgrade || this.minorVersion === 0 || this.hasBody || !this.#mayUpgrade()) {
+    if (!this.connection.upgrade || this.minorVersion === 0 || this.hasBody || !this.#mayUpgrade()) {
       this.upgradeStart = this.upgradeEnd = -1;
     }
     return true;
@@ -333,9 +226,9 @@ export class RequestHead {
   #mayUpgrade(): boolean {
     let protocols = 0;
     let isSound = true;
-    forEachMember(this.#bytes, this.upgradeStart, this.upgradeEnd, (start, end) => {
+    forEachMember(this.bytes, this.upgradeStart, this.upgradeEnd, (start, end) => {
       protocols++;
-      isSound &&= isProtocol(this.#bytes, start, end) && !equalsIgnoringCase(this.#bytes, start, end, H2C);
+      isSound &&= isProtocol(this.bytes, start, end) && !equalsIgnoringCase(this.bytes, start, end, H2C);
     });
     return protocols > 0 && isSound;
   }
