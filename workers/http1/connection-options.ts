@@ -23,11 +23,12 @@ export class ConnectionOptions {
   /** The field is no list of tokens, or names a field it must not. */
   malformed = false;
   /** Pairs of start and end of the other options' names. */
-  readonly #nominated: number[] = [];
+  readonly #nominated = new Int32Array(2 * NOMINATED_MAX);
+  #nominatedCount = 0;
 
   reset(): void {
     this.close = this.keepAlive = this.upgrade = this.malformed = false;
-    this.#nominated.length = 0;
+    this.#nominatedCount = 0;
   }
 
   /** Adds a Connection field's value. */
@@ -46,14 +47,22 @@ export class ConnectionOptions {
     else {
       for (let i = start; i < end; i++)
         if (((CLASS[bytes[i] as number] as number) & TOKEN) === 0) this.malformed = true;
-      if (this.#nominated.length === 2 * NOMINATED_MAX) this.malformed = true;
-      else this.#nominated.push(start, end);
+      this.#nominate(start, end);
     }
+  }
+
+  #nominate(start: number, end: number): void {
+    if (this.#nominatedCount === NOMINATED_MAX) {
+      this.malformed = true;
+      return;
+    }
+    this.#nominated[2 * this.#nominatedCount] = start;
+    this.#nominated[2 * this.#nominatedCount++ + 1] = end;
   }
 
   /** Drops the lines whose names the Connection field gave. */
   dropNominated(bytes: Uint8Array, fields: FieldTable): void {
-    for (let n = 0; n < this.#nominated.length; n += 2) {
+    for (let n = 0; n < 2 * this.#nominatedCount; n += 2) {
       const name = lower(Buffer.from(bytes.subarray(this.#nominated[n], this.#nominated[n + 1])).toString('latin1'));
       for (let i = 0; i < fields.count; i++) {
         if (equalsIgnoringCase(bytes, fields.start(i), fields.nameEnd(i), name)) fields.drop(i);
