@@ -11,6 +11,9 @@
  *     send ready.messages; apply ready.snapshot and ready.committed;
  *     raft.advance(ready);
  *
+ * One file, longer than most: every transition reads and writes the same private state, and a reader of the paper finds its
+ * rules side by side.
+ *
  * Invariants: snapshot.index <= applied <= commit <= lastIndex; term never falls; a term has one vote.
  */
 
