@@ -277,6 +277,20 @@ services: {a: {pool: a}, b: {pool: b}, rest: {pool: rest}}
   assert.equal(await to('other'), rest.address);
 });
 
+test('a Host that no service is there for is 404, said in the log, and reaches no backend', async (t) => {
+  const backend = await namedBackend(t);
+  const yaml = `
+workers: 1
+listeners: [{address: "127.0.0.1:0", hosts: {a.example: a}}]
+pools: {a: {nodes: ["${backend.address}"]}}
+services: {a: {pool: a}}
+`;
+  const { port, logged } = await startProgram(t, yaml);
+  assert.equal((await get(port, { headers: { Host: 'b.example' } })).status, 404);
+  await logged((line) => line.status === 404 && line.reason === 'no service for this Host');
+  assert.equal(backend.connections.length, 0);
+});
+
 test('via adds a Via line', async (t) => {
   const backend = await scriptedBackend(t, whenHeadIsWhole(OK));
   const { port } = await startProgram(t, simpleConfig([backend.address], { service: ['via: edge1'] }));
