@@ -110,9 +110,9 @@ export class AccessLog {
     this.#file.reopen();
   }
 
-  /** Writes what waits, at once. */
-  close(): void {
-    this.#file.close();
+  /** Resolves when what waits is written. */
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 

@@ -149,7 +149,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
   onDeadline(): void {
     switch (this.#state) {
       case STATE.head:
-        if (this.#queue !== null && !isEmptyLine(this.#queue)) this.#fault(FAULT.headTimeout);
+        if (this.#hasBegunHead) this.#fault(FAULT.headTimeout);
         else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#idleTimeoutMs);
         else this.#closeGracefully();
         return;
@@ -166,7 +166,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
 
   /** Ends the connection when it is idle now, or else after the request in progress. */
   drain(): void {
-    if (this.#state === STATE.head && this.#queue === null) this.#closeGracefully();
+    if (this.#state === STATE.head && !this.#hasBegunHead) this.#closeGracefully();
   }
 
   /** Cuts the connection. */
@@ -268,10 +268,15 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
       const waits = !this.#exchange.takesBody && (this.#queue !== null || !this.#exchange.requestIsWhole);
       if (waits) this.#pause();
       else this.#resume();
-    } else if (this.#state === STATE.head && this.#queue !== null && !this.#isInHead) {
+    } else if (this.#state === STATE.head && this.#hasBegunHead && !this.#isInHead) {
       this.#isInHead = true;
       this.#context.wheel.arm(this, this.#context.headerTimeoutMs);
     }
+  }
+
+  /** A part of a request's head has come: more than an empty line. */
+  get #hasBegunHead(): boolean {
+    return this.#queue !== null && !isEmptyLine(this.#queue);
   }
 
   /** The client ended its side within a request's body: nobody can finish that request. */

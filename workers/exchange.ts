@@ -206,8 +206,8 @@ export class Exchange implements UpstreamUser, RelayHost {
       this.#attempt(false);
       return;
     }
-    // a kept connection that just closes says nothing of the node
-    if (!isReused || this.#response.hasHeard) this.#nodeFailed(reason);
+    // a kept connection that just closes says nothing of the node, nor does one that is tired of a slow client
+    if (this.#requestBody.done && (!isReused || this.#response.hasHeard)) this.#nodeFailed(reason);
     this.#fail(502, reason);
   }
 
@@ -395,4 +395,4 @@ const CLIENT_LEFT = 499;
 const NONE: readonly UpstreamNode[] = [];
 
 /** This machine has run out of something: no node's fault, and another one would fail the same. */
-const LOCAL_FAILURES = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+const LOCAL_FAILURES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);

@@ -3,7 +3,7 @@
  * Listener threads; several may append to one file, each write whole (O_APPEND).
  */
 
-import { close, closeSync, openSync, write, writeSync } from 'node:fs';
+import { close, openSync, write } from 'node:fs';
 
 const BUFFER_BYTES = 256 * 1024;
 /** A batch is written when it has grown to this, or at the next tick. */
@@ -22,6 +22,8 @@ export class FileAppender {
   #length = 0;
   /** Files to close when the write under way is done. */
   #retired: number[] = [];
+  #isClosed = false;
+  #onClosed: (() => void) | null = null;
 
   /** Throws where the file cannot be opened. */
   constructor(path: string) {
@@ -29,8 +31,9 @@ export class FileAppender {
     this.#fd = openSync(path, 'a', MODE);
   }
 
-  /** Adds ASCII text. */
+  /** Adds ASCII text. Nothing is taken after `close`. */
   append(text: string): void {
+    if (this.#isClosed) return;
     if (this.#length + text.length > BUFFER_BYTES) {
       this.dropped++;
       return;
@@ -48,11 +51,12 @@ export class FileAppender {
     this.#spare = null;
     this.#filling = next;
     this.#length = 0;
-    this.#write(batch, 0, length);
+    this.#write(this.#fd, batch, 0, length);
   }
 
   /** Goes over to a new file of the same name: the old one has been moved away. */
   reopen(): void {
+    if (this.#isClosed) return;
     try {
       const fd = openSync(this.#path, 'a', MODE);
       this.#retired.push(this.#fd);
@@ -63,28 +67,38 @@ export class FileAppender {
     }
   }
 
-  /** Writes what waits, at once, and closes the file. */
-  close(): void {
-    try {
-      writeSync(this.#fd, this.#filling, 0, this.#length);
-      // a write under way has the file open for as long as it needs it
-      if (this.#spare !== null) closeSync(this.#fd);
-    } catch (error) {
-      this.failure = (error as NodeJS.ErrnoException).code ?? 'cannot be written';
-    }
-    this.#length = 0;
+  /** Writes what waits, and closes the file. Resolves when all is written, or cannot be. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onClosed = resolve;
+    if (this.#spare !== null) this.#finish();
+    return promise;
   }
 
-  #write(batch: Buffer, start: number, end: number): void {
-    write(this.#fd, batch, start, end - start, null, (error, written) => {
+  /** `fd` is the batch's own: a file that is opened meanwhile is not for the rest of it. */
+  #write(fd: number, batch: Buffer, start: number, end: number): void {
+    write(fd, batch, start, end - start, null, (error, written) => {
       if (error) this.failure = error.code ?? error.message;
       else if (start + written < end) {
-        this.#write(batch, start + written, end);
+        this.#write(fd, batch, start + written, end);
         return;
       }
       this.#spare = batch;
       this.#closeRetired();
+      if (this.#isClosed) this.#finish();
     });
+  }
+
+  /** No write is under way: what is left goes out as one more, or the file closes. */
+  #finish(): void {
+    if (this.#length > 0 && this.failure === null) {
+      this.flush();
+      return;
+    }
+    this.#retired.push(this.#fd);
+    this.#closeRetired();
+    this.#onClosed?.();
   }
 
   #closeRetired(): void {

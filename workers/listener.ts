@@ -19,6 +19,9 @@ import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
 
+/** For connections that were cut to close; well within the supervisor's own grace. */
+const CUT_GRACE_MS = 100;
+
 /** Runs until drained; resolves to how many connections the drain timeout cut. */
 export default async function listen(task: ListenerTask): Promise<DrainResult> {
   const thread = new ListenerThread(task);
@@ -32,6 +35,7 @@ class ListenerThread {
   readonly #pools: NodePool[];
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Downstream>();
+  #connectionsCut = 0;
   #onDrained: ((result: DrainResult) => void) | null = null;
 
   constructor(task: ListenerTask) {
@@ -101,29 +105,32 @@ class ListenerThread {
     for (const pool of this.#pools) pool.closeIdle();
     for (const connection of this.#connections) connection.drain();
     setTimeout(() => this.#cut(), this.#task.settings.drainTimeoutMs);
-    this.#finishIfDrained(0);
+    this.#finishIfDrained();
   }
 
   #cut(): void {
-    const connectionsCut = this.#connections.size;
+    this.#connectionsCut = this.#connections.size;
     for (const connection of this.#connections) connection.cut();
-    this.#finish(connectionsCut);
+    // their ends are told, and logged, in the next turns of the event loop
+    setTimeout(() => void this.#finish(), CUT_GRACE_MS);
   }
 
   readonly #onGone = (connection: Downstream): void => {
     this.#connections.delete(connection);
-    if (this.#context.isDraining) this.#finishIfDrained(0);
+    if (this.#context.isDraining) this.#finishIfDrained();
   };
 
-  #finishIfDrained(connectionsCut: number): void {
-    if (this.#connections.size === 0) this.#finish(connectionsCut);
+  #finishIfDrained(): void {
+    if (this.#connections.size === 0) void this.#finish();
   }
 
-  #finish(connectionsCut: number): void {
-    this.#context.wheel.stop();
-    this.#context.accessLog?.close();
-    this.#onDrained?.({ connectionsCut });
+  async #finish(): Promise<void> {
+    const onDrained = this.#onDrained;
+    if (onDrained === null) return;
     this.#onDrained = null;
+    this.#context.wheel.stop();
+    await this.#context.accessLog?.close();
+    onDrained({ connectionsCut: this.#connectionsCut });
   }
 }
 

@@ -19,6 +19,8 @@ export class Edge {
   readonly #publishers: RoutePublisher[];
   readonly #supervisor: Supervisor;
   #config: Config;
+  /** Reloads follow one another: of two, the file read last is the one in force. */
+  #lastReload: Promise<boolean> = Promise.resolve(true);
 
   constructor(config: Config, log: Log) {
     this.#config = config;
@@ -58,7 +60,13 @@ export class Edge {
    * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
    * pools change at once; what needs a restart is named in the log. The access log is opened anew, for its rotation. Resolves to whether the file was good.
    */
-  async reload(): Promise<boolean> {
+  reload(): Promise<boolean> {
+    const reload = this.#lastReload.then(() => this.#reload());
+    this.#lastReload = reload.catch(() => false);
+    return reload;
+  }
+
+  async #reload(): Promise<boolean> {
     this.#supervisor.reopenLogs();
     const { config, diagnostics } = await this.#helper.loadConfig(this.#config.file);
     for (const d of diagnostics) this.#log[d.severity === 'error' ? 'error' : 'warn'](formatDiagnostic(d));

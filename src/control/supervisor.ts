@@ -23,6 +23,7 @@ import { removeStaleSocket } from './stale-socket.ts';
 import { listenersOfThread } from './thread-settings.ts';
 
 const HEARTBEAT_CHECK_MS = 250;
+const LATE_CHECK_MS = 1_000;
 /** Loading the thread's code can take long on a busy machine. */
 const START_TIMEOUT_MS = 30_000;
 const BACKOFF_MS_MIN = 100;
@@ -75,6 +76,7 @@ export class Supervisor {
   #listeners: readonly ListenerSettings[];
   #watch: NodeJS.Timeout | null = null;
   #isDraining = false;
+  #checkedMs = 0;
   /** Back-offs under way. */
   readonly #waits = new Set<NodeJS.Timeout>();
   /** Threads replaced since the start. */
@@ -243,9 +245,12 @@ export class Supervisor {
   /** Ends the threads whose event loop stands still; their tasks then reject, and they are replaced. */
   #checkHeartbeats(): void {
     const now = performance.now();
+    // this thread itself stood still (a paused machine): the others have had no chance to show that they live
+    const wasLate = now - this.#checkedMs > LATE_CHECK_MS;
+    this.#checkedMs = now;
     for (const slot of this.#slots) {
       const heartbeat = this.stats.read(slot.thread, 'heartbeat');
-      if (heartbeat !== slot.heartbeat) {
+      if (heartbeat !== slot.heartbeat || wasLate) {
         slot.heartbeat = heartbeat;
         slot.aliveMs = now;
       }
