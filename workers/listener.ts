@@ -19,7 +19,9 @@ import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
 
-/** For connections that were cut to close; well within the supervisor's own grace. */
+/** Connections are cut this long before the drain timeout, so that the program has ended when it comes. */
+const CUT_MARGIN_MS = 300;
+/** For connections that were cut to close. */
 const CUT_GRACE_MS = 100;
 
 /** Runs until drained; resolves to how many connections the drain timeout cut. */
@@ -104,7 +106,7 @@ class ListenerThread {
     for (const server of this.#servers) server.close();
     for (const pool of this.#pools) pool.closeIdle();
     for (const connection of this.#connections) connection.drain();
-    setTimeout(() => this.#cut(), this.#task.settings.drainTimeoutMs);
+    setTimeout(() => this.#cut(), Math.max(0, this.#task.settings.drainTimeoutMs - CUT_MARGIN_MS));
     this.#finishIfDrained();
   }
 

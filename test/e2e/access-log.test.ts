@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -95,6 +96,21 @@ test('after a rotation SIGHUP opens the file anew, and nothing is lost', async (
   program.child.kill('SIGTERM');
   await program.exited;
   assert.equal(linesOf(file).length + linesOf(`${file}.1`).length, 20);
+});
+
+test('what a drain cuts is logged too', async (t) => {
+  const file = join(temporaryFolder(t), 'access.log');
+  const backend = await httpBackend(t, () => {});
+  const yaml = simpleConfig([backend.address], { top: [`access_log: ${file}`, 'drain_timeout: 500ms'] });
+  const program = await startSound(t, yaml);
+  const accepted = once(backend.server, 'request');
+  const hanging = get(program.port).catch(() => null);
+  await accepted;
+  program.child.kill('SIGTERM');
+  assert.equal(await program.exited, 0);
+  await hanging;
+  const [line] = linesOf(file);
+  assert.deepEqual([line?.outcome, line?.status, line?.node], ['aborted', 499, backend.address]);
 });
 
 test('run says so where the access log cannot be written', async (t) => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { namedBackend, runToEnd, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
+import { eventually, MAIN, namedBackend, runToEnd, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
 
 test('check prints every error with its place and exits 78', async (t) => {
   const file = join(temporaryFolder(t), 'bad.yaml');
@@ -42,6 +44,26 @@ test('what this version does not serve is refused, not served otherwise', async 
   const { code, stderr } = await runToEnd(['run', '-c', file]);
   assert.equal(code, 78);
   assert.match(stderr, /socket activation is not served by this version; not started/);
+});
+
+test('a full disk under stderr costs log lines, not the program', async (t) => {
+  const file = join(temporaryFolder(t), 'full.yaml');
+  const path = join(temporaryFolder(t), 'http.sock');
+  writeFileSync(file, simpleConfig(['127.0.0.1:1']).replace('"127.0.0.1:0"', `"unix:${path}"`));
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, [MAIN, 'run', '-c', file], { stdio: ['ignore', 'ignore', full] });
+  t.after(() => child.kill('SIGKILL'));
+  closeSync(full);
+  const exited = once(child, 'exit');
+  await eventually(() => existsSync(path), 'a listening socket');
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    http
+      .get({ socketPath: path, path: '/', agent: false }, (response) => resolve(response.statusCode))
+      .on('error', reject);
+  });
+  assert.equal(status, 502);
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
 });
 
 test('a wrong command line exits 64 with a hint, help and version exit 0', async () => {

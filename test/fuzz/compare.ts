@@ -102,11 +102,18 @@ function without(raw: RawHeaders, names: readonly string[]): string[] {
 /** RFC 9110 section 7.8: token, with or without a version. */
 const PROTOCOL = /^[\w!#$%&'*+\-.^`|~]+(\/[\w!#$%&'*+\-.^`|~]+)?$/;
 const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
-const REQUEST_ONLY = ['te', 'http2-settings', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
+const TWINS = ['content-length', 'transfer-encoding', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'];
+const REQUEST_ONLY = ['te', 'http2-settings', 'forwarded', ...TWINS.slice(2)];
 const NOT_IN_TRAILERS = ['authorization', 'connection', 'content-encoding', 'content-length', 'content-range']
   .concat(['content-type', 'cookie', 'expect', 'host', 'keep-alive', 'proxy-connection', 'set-cookie', 'te'])
   .concat(['trailer', 'transfer-encoding', 'upgrade', 'forwarded', 'via'])
   .concat(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
+
+/** Names that CGI would take for one of TWINS. */
+function twins(raw: RawHeaders): string[] {
+  const names = pairs(raw).map(([name]) => name.toLowerCase());
+  return names.filter((name) => name.includes('_') && TWINS.includes(name.replaceAll('_', '-')));
+}
 
 /** Names that a Connection field makes hop-by-hop; `close` and the like are none. */
 function nominated(raw: RawHeaders): string[] {
@@ -122,7 +129,7 @@ function forwardedFields(message: OracleMessage): string[] {
   const hosts = valuesOf(raw, 'host');
   const authority = absolute?.[1] ?? hosts[0] ?? '';
   const fields: string[] = [];
-  const omitted = [...HOP_BY_HOP, ...REQUEST_ONLY, ...nominated(raw)];
+  const omitted = [...HOP_BY_HOP, ...REQUEST_ONLY, ...twins(raw), ...nominated(raw)];
   if (absolute !== null || hosts.length === 0) {
     fields.push('Host', absolute?.[1] ?? HOP.localAuthority);
     omitted.push('host');

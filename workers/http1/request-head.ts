@@ -15,11 +15,26 @@ const NAME = {
   host: lower('host'),
   cookie: lower('cookie'),
   expect: lower('expect'),
+  forwarded: lower('forwarded'),
   http2Settings: lower('http2-settings'),
   forwardedFor: lower('x-forwarded-for'),
   forwardedHost: lower('x-forwarded-host'),
   forwardedProto: lower('x-forwarded-proto'),
 } as const;
+
+/**
+ * To CGI and its kin a '_' in a name is a '-': a twin of a field that frames the message, or that backends trust because this
+ * hop writes it, would be that field to them.
+ */
+const NO_TWINS = [
+  'content-length',
+  'transfer-encoding',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+].map(lower);
+const TWIN_BYTES_MIN = 14;
+const TWIN_BYTES_MAX = 17;
 
 const CONTINUE = lower('100-continue');
 const H2C = lower('h2c');
@@ -28,6 +43,8 @@ const HTTPS_SCHEME = lower('https://');
 /** '0' stands for any digit. */
 const VERSION_LINE = Buffer.from('HTTP/0.0\r\n', 'latin1');
 const SLASH = 0x2f;
+const HYPHEN = 0x2d;
+const UNDERSCORE = 0x5f;
 const METHOD_BYTES_MAX = 32;
 const COOKIE_LINES_MAX = 32;
 
@@ -121,22 +138,35 @@ export class RequestHead extends MessageHead {
         if (this.is(i, NAME.cookie)) this.#interpretCookie(i);
         else if (this.is(i, NAME.expect)) this.#interpretExpect(i);
         return;
+      case 9:
+        // RFC 7239: it would contradict the X-Forwarded-Proto and -Host that are written here
+        if (this.is(i, NAME.forwarded)) this.fields.drop(i);
+        return;
       case 15:
         if (this.is(i, NAME.forwardedFor)) {
           this.forwardedForLines++;
           this.fields.drop(i);
-        }
+        } else if (this.#isTwin(i)) this.fields.drop(i);
         return;
       default:
         if (this.interpretCommonField(i, nameLength)) return;
         if (
           (nameLength === 14 && this.is(i, NAME.http2Settings)) ||
           (nameLength === 16 && this.is(i, NAME.forwardedHost)) ||
-          (nameLength === 17 && this.is(i, NAME.forwardedProto))
+          (nameLength === 17 && this.is(i, NAME.forwardedProto)) ||
+          (nameLength >= TWIN_BYTES_MIN && nameLength <= TWIN_BYTES_MAX && this.#isTwin(i))
         ) {
           this.fields.drop(i);
         }
     }
+  }
+
+  #isTwin(i: number): boolean {
+    const { bytes, fields } = this;
+    const [start, end] = [fields.start(i), fields.nameEnd(i)];
+    return (
+      bytes.subarray(start, end).includes(UNDERSCORE) && NO_TWINS.some((name) => isTwinOf(bytes, start, end, name))
+    );
   }
 
   #interpretHost(i: number): void {
@@ -232,6 +262,16 @@ export class RequestHead extends MessageHead {
     });
     return protocols > 0 && isSound;
   }
+}
+
+/** Whether `bytes[start, end)` is `name` (from `lower`) in any letter case, '_' taken for '-'. */
+function isTwinOf(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const c = bytes[start + i] === UNDERSCORE ? HYPHEN : (bytes[start + i] as number);
+    if (c !== name[i] && (c | 0x20) !== name[i]) return false;
+  }
+  return true;
 }
 
 /** token [ "/" token ], RFC 9110 section 7.8. */
