@@ -58,7 +58,8 @@ export class Edge {
 
   /**
    * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
-   * pools change at once; what needs a restart is named in the log. The access log is opened anew, for its rotation. Resolves to whether the file was good.
+   * pools change at once; what needs a restart is named in the log. The access log is opened anew either way, for its
+   * rotation. Resolves to whether the file was good.
    */
   reload(): Promise<boolean> {
     const reload = this.#lastReload.then(() => this.#reload());
@@ -75,8 +76,9 @@ export class Edge {
       return false;
     }
     const gone = this.#routing.routes.map(({ pool }) => pool).filter((pool) => !hasPool(config, pool));
-    if (gone.length > 0)
+    if (gone.length > 0) {
       this.#log.warn({ pools: gone }, 'not in the file any more, in use as they were until a restart');
+    }
     await this.#publishPools(config);
     const waiting = changedKeys(this.#config, config);
     if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
