@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { formatDiagnostic } from '../config/diagnostics.ts';
 import { loadConfig } from '../config/load.ts';
+import { count } from './count.ts';
 
 /** sysexits.h: something was found in an unconfigured or misconfigured state. */
 export const EX_CONFIG = 78;
@@ -47,8 +48,4 @@ function summarize(config: Config): string {
     count(nodes, 'node'),
     count(config.services.length, 'service'),
   ].join(', ');
-}
-
-function count(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
 }

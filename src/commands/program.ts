@@ -1,21 +1,22 @@
 /** All commands, under one name. Main thread. */
 
-import { readFileSync } from 'node:fs';
 import { Command, type CommanderError } from 'commander';
 import { checkCommand } from './check.ts';
-import { PACKAGE, quickstartCommand } from './quickstart.ts';
+import { packageVersion } from './package.ts';
+import { quickstartCommand } from './quickstart.ts';
 import { runCommand } from './run.ts';
+import { statusCommand } from './status.ts';
 
 /** sysexits.h: the command was used incorrectly. */
 const EX_USAGE = 64;
 
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(new URL('package.json', PACKAGE), 'utf8')) as { version: string };
   const program = new Command('stekbal')
     .description('Edge load balancer for small fleets')
-    .version(version)
+    .version(packageVersion())
     .showHelpAfterError('(see stekbal --help)');
-  for (const command of [runCommand(), quickstartCommand(), checkCommand()]) program.addCommand(command);
+  for (const command of [runCommand(), quickstartCommand(), checkCommand(), statusCommand()])
+    program.addCommand(command);
   for (const command of [program, ...program.commands]) command.exitOverride(exitWithUsage);
   return program;
 }

@@ -8,10 +8,8 @@ import { Worker } from 'node:worker_threads';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Config } from '../config/config.ts';
 import { loadOrExplain } from './check.ts';
+import { PACKAGE } from './package.ts';
 import { run } from './run.ts';
-
-/** The package's folder, from the sources as from the build in dist/. */
-export const PACKAGE = new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url);
 
 export function quickstartCommand(): Command {
   return new Command('quickstart')

@@ -6,12 +6,15 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { Command } from 'commander';
+import type { AdminServer } from '../admin/server.ts';
 import type { BindAddress } from '../boards/listener-task.ts';
 import { type Config, formatListenAddress } from '../config/config.ts';
 import { Edge } from '../control/edge.ts';
 import { createLog, type Log } from '../control/log.ts';
+import { StartError } from '../control/start-error.ts';
 import { ListenError } from '../control/supervisor.ts';
 import { EX_CONFIG, loadOrExplain } from './check.ts';
+import { packageVersion } from './package.ts';
 
 /** Ended by a second signal: connections were cut. 128 + SIGTERM, as a shell would say it. */
 const EXIT_SECOND_SIGNAL = 143;
@@ -31,27 +34,45 @@ export function runCommand(): Command {
 export async function run(config: Config, onServing?: (addresses: readonly string[]) => void): Promise<void> {
   if (!explainUnwritable(config)) return;
   const log = createLog(config.logLevel);
-  warnOfSalt(config, log);
-  const edge = new Edge(config, log);
+  let admin: AdminServer | null = null;
+  const onReload = async (file: Config) => {
+    if (file.admin !== null) admin?.reload(file.admin);
+  };
+  const edge = new Edge({ config, log, version: packageVersion(), onReload });
   const stopping = stopOnSignals(edge, log);
   process.on('SIGHUP', () => {
     edge.reload().catch((err: unknown) => log.error({ err }, 'reload failed'));
   });
   try {
+    await edge.join();
+    admin = await startAdmin(config, edge, log);
     const bound = await edge.start();
     const addresses = bound.map((address) => (address === null ? '' : formatBound(address)));
     log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
     onServing?.(addresses);
   } catch (error) {
-    if (error instanceof ListenError) {
-      explainListenError(error, config);
+    // told to stop before it had started: what start() needs was ended under it
+    if (!stopping.isRequested) {
+      await edge.drain();
+      await admin?.close();
+      explainStartError(error, config);
       process.exitCode = 1;
       return;
     }
-    // told to stop before it had started: the threads were ended under start()
-    if (!stopping.isRequested) throw error;
   }
   await stopping.drained;
+  // last: what a drain does can be watched
+  await admin?.close();
+}
+
+/** Null where the configuration wants no admin API. */
+async function startAdmin(config: Config, edge: Edge, log: Log): Promise<AdminServer | null> {
+  if (config.admin === null) return null;
+  // loaded where it is wanted alone: the framework takes as long as all of the rest
+  const { AdminServer } = await import('../admin/server.ts');
+  const admin = new AdminServer(config.admin, edge, log);
+  log.info({ address: await admin.listen() }, 'admin API');
+  return admin;
 }
 
 interface Stopping {
@@ -91,8 +112,13 @@ function explainUnserved(config: Config): boolean {
       `${path.file}:${path.line}:${path.column}: ${what} is not served by this version; not started\n`,
     );
   }
-  if (unserved.length > 0) process.exitCode = EX_CONFIG;
-  return unserved.length === 0;
+  const isAdminUnserved = config.admin?.address.kind === 'fd';
+  if (isAdminUnserved) {
+    process.stderr.write(`${config.file}: admin: socket activation is not served by this version; not started\n`);
+  }
+  const isServed = unserved.length === 0 && !isAdminUnserved;
+  if (!isServed) process.exitCode = EX_CONFIG;
+  return isServed;
 }
 
 /** The access log must be there to be appended to before a thread depends on it. False, with exit code 1 set, if not. */
@@ -108,19 +134,21 @@ function explainUnwritable({ accessLog }: Config): boolean {
   }
 }
 
-function warnOfSalt(config: Config, log: Log): void {
-  for (const { name, affinity } of config.services) {
-    if (!affinity?.useSalt || affinity.salt !== null) continue;
-    log.warn({ service: name }, 'no affinity_salt: a random one until the next start, so ids differ between edges');
-  }
-}
-
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there; stop it, or choose another port',
   EACCES: 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or root',
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'the host name is not known',
 };
+
+/** Throws what is not an operator's to mend. */
+function explainStartError(error: unknown, config: Config): void {
+  if (error instanceof ListenError) explainListenError(error, config);
+  else if (error instanceof StartError) {
+    const reason = error.code === null ? '' : `: ${error.code}${error.code in ADVICE ? `: ${ADVICE[error.code]}` : ''}`;
+    process.stderr.write(`${config.file}: ${error.message}${reason}\n`);
+  } else throw error;
+}
 
 function explainListenError(error: ListenError, config: Config): void {
   const listener = config.listeners[error.listener];

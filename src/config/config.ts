@@ -12,6 +12,9 @@ export type Balance = 'least_conn' | 'round_robin' | 'random';
 export type SameSite = 'Strict' | 'Lax' | 'None';
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
+/** Of a node. */
+export const WEIGHT_RANGE = { min: 1, max: 256 } as const;
+
 /** One configuration file, whole. Every service named by a listener and every pool named by a service exists. */
 export interface Config {
   /** Absolute path of the file this was read from. */
@@ -95,7 +98,7 @@ export interface NodeConfig {
   host: string;
   /** 1..65535. */
   port: number;
-  /** 1..256. */
+  /** Within WEIGHT_RANGE. */
   weight: number;
   /** Keeps its sticky clients and gets no new ones. */
   drain: boolean;

@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { parseListenAddress, parseNodeAddress } from './addresses.ts';
+import { WEIGHT_RANGE } from './config.ts';
 import { serviceSchema } from './schema-service.ts';
 import {
   choice,
@@ -92,7 +93,7 @@ export const nodeMapSchema = section(
       },
       '`ip`, `ip:port`, `name:port`, `[v6]:port`',
     ),
-    weight: integer({ min: 1, max: 256 }, { description: 'Its share of clients without affinity.', default: '1' }),
+    weight: integer(WEIGHT_RANGE, { description: 'Its share of clients without affinity.', default: '1' }),
     drain: flag({ description: 'Keep its sticky clients, give it no new ones.', default: 'no' }),
   }),
   { description: 'A backend server: its address, or a map.', type: 'address or map', json: {} },
@@ -159,7 +160,7 @@ const adminSchema = section(
 /** Read by stek-share.ts, which knows that it may be the path of another file. Exported for the documents. */
 export const stekShareEntry = section(z.unknown().optional(), {
   description:
-    "Ticket keys for a group: Traffic Server's options, or the path of such a file. Not put to use by this version.",
+    "The group of edges that this one belongs to: Traffic Server's options, or the path of such a file. Without it, a group of one. Ticket keys are not shared by this version yet.",
   type: 'map or path',
   default: 'none',
   json: {},

@@ -30,16 +30,13 @@ const ANY_INTEGER = { min: 0, max: Number.MAX_SAFE_INTEGER };
 export function readStekShare(main: YamlSource, diagnostics: DiagnosticList): StekShareConfig | null {
   const raw = asMap(main.value)?.stek_share;
   if (raw === undefined) return null;
-  diagnostics.warning(
-    main.locateKey(['stek_share']),
-    'stek_share is read but not put to use by this version: this edge runs as a group of one',
-  );
   const place = openPlace(main, raw, diagnostics);
   if (place === null) return null;
   const { source, base, keys } = place;
   const result = stekShareSchema.safeParse(keys);
   if (!result.success) reportIssues(result.error.issues, { source, base, schema: stekShareSchema }, diagnostics);
   checkTiming(place, diagnostics);
+  checkSubject(place, diagnostics);
   for (const key of FILE_KEYS) checkFile(source, [...base, key], keys[key], diagnostics);
   if ('asio_thread_pool_size' in keys) {
     const message = 'asio_thread_pool_size is accepted, and has no effect here; it may stay';
@@ -92,6 +89,17 @@ function checkTiming({ source, base, keys }: Place, diagnostics: DiagnosticList)
       `${name} (${low.value} ms) must be less than ${next} (${high.value} ms); ${advice}`,
     );
   }
+}
+
+/** It is compared with OpenSSL's one-line form of a subject, which begins with a slash. */
+function checkSubject({ source, base, keys }: Place, diagnostics: DiagnosticList): void {
+  const subject = keys.cert_verify_str;
+  if (typeof subject !== 'string' || subject === '' || subject.startsWith('/')) return;
+  const advice = 'write it as openssl x509 -noout -subject -nameopt compat prints it, such as /C=US/CN=localhost';
+  diagnostics.error(
+    source.locate([...base, 'cert_verify_str']),
+    `cert_verify_str: no certificate's subject can be ${show(subject)}; ${advice}`,
+  );
 }
 
 function readServers(place: Place, diagnostics: DiagnosticList): StekServer[] | null {

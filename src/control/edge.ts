@@ -1,65 +1,144 @@
 /**
- * One edge: what `stekbal run` runs. Publishes the pools, supervises the listener threads, reloads, drains. Main thread.
+ * One edge: what `stekbal run` runs. Takes part in the cluster, publishes the pools, supervises the listener threads,
+ * reloads, drains. Main thread.
+ *
+ *   join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
  */
 
-import { isDeepStrictEqual } from 'node:util';
 import type { BindAddress } from '../boards/listener-task.ts';
-import type { Config } from '../config/config.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import type { ClusterOptions } from '../cluster/types.ts';
+import type { Config, StekShareConfig } from '../config/config.ts';
 import { formatDiagnostic } from '../config/diagnostics.ts';
+import { clusterOptions, peeringOptions } from './cluster-options.ts';
+import { ClusterSalt } from './cluster-salt.ts';
 import { Helper } from './helper.ts';
 import type { Log } from './log.ts';
-import { RoutePublisher } from './route-publisher.ts';
+import { PoolEditor } from './pool-editor.ts';
+import { Pools } from './pools.ts';
+import { changedKeys, withLiveParts, withLiveStekShare } from './reload.ts';
+import { StartError } from './start-error.ts';
+import { ReplicatedState, type StateChange } from './state.ts';
+import { type EdgeStatus, poolStatus } from './status.ts';
 import { Supervisor } from './supervisor.ts';
-import { type Routing, resolveRouting } from './thread-settings.ts';
+import { resolveRouting } from './thread-settings.ts';
+
+/** How long a start waits for what only the cluster can give. */
+const JOIN_TIMEOUT_MS = 10_000;
+
+export interface EdgeOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly version: string;
+  /** A good file has been read again: for those who read it too. Settled before the reload is said to be done. */
+  readonly onReload?: (file: Config) => Promise<void>;
+  /** For tests. */
+  readonly createCluster?: (options: ClusterOptions) => Pick<Cluster, keyof Cluster>;
+  readonly joinTimeoutMs?: number;
+}
 
 export class Edge {
+  readonly pools: PoolEditor;
+  readonly #options: EdgeOptions;
   readonly #log: Log;
+  readonly #state = new ReplicatedState();
+  readonly #cluster: Pick<Cluster, keyof Cluster>;
   readonly #helper = new Helper();
-  readonly #routing: Routing;
-  readonly #publishers: RoutePublisher[];
+  readonly #pools: Pools;
   readonly #supervisor: Supervisor;
+  /** Null: no service hashes with the cluster's salt. */
+  readonly #salt: ClusterSalt | null;
+  /** What is in force, which after a reload is not all that the file says. */
   #config: Config;
+  #joined: Promise<void> | null = null;
+  #isMember = false;
+  #left: Promise<void> | null = null;
+  readonly #ending = new AbortController();
   /** Reloads follow one another: of two, the file read last is the one in force. */
   #lastReload: Promise<boolean> = Promise.resolve(true);
 
-  constructor(config: Config, log: Log) {
+  constructor(options: EdgeOptions) {
+    const { config, log, createCluster = (o) => new Cluster(o) } = options;
+    this.#options = options;
     this.#config = config;
     this.#log = log;
-    this.#routing = resolveRouting(config);
-    this.#publishers = this.#routing.routes.map((route, index) => {
-      const onOutgrown = (buffer: SharedArrayBuffer) => this.#supervisor.replaceBoard(index, buffer);
-      return new RoutePublisher(nodesOf(config, route.pool), route.salt, config.workers, this.#helper, onOutgrown);
+    const routing = resolveRouting(config);
+    this.#pools = new Pools({
+      routes: routing.routes,
+      pools: config.pools,
+      workers: config.workers,
+      state: this.#state,
+      helper: this.#helper,
+      onOutgrown: (index, buffer) => this.#supervisor.replaceBoard(index, buffer),
     });
     this.#supervisor = new Supervisor({
       workers: config.workers,
-      boards: this.#publishers.map(({ board }) => board.buffer),
+      boards: this.#pools.boards,
       hangTimeoutMs: config.workerHangTimeoutMs,
       log,
       settings: {
         ...config.limits,
         drainTimeoutMs: config.drainTimeoutMs,
         accessLog: config.accessLog,
-        services: this.#routing.services,
-        listeners: this.#routing.listeners,
+        services: routing.services,
+        listeners: routing.listeners,
       },
     });
+    const report: ClusterOptions['report'] = (level, message, fields) => log[level](fields ?? {}, message);
+    this.#cluster = createCluster(clusterOptions(config, { stateMachine: this.#state, report }));
+    const propose = (data: Uint8Array) => this.#cluster.propose(data);
+    this.pools = new PoolEditor(this.#pools, this.#state, propose);
+    const needsSalt = routing.routes.some(({ salt }) => salt === null);
+    this.#salt = needsSalt ? new ClusterSalt(this.#state, propose, this.#ending.signal, log) : null;
+    this.#state.onChange = (change) => this.#onStateChange(change);
   }
 
-  /** Publishes the pools and listens. Resolves to the addresses, in the order of the configuration's listeners. */
+  /**
+   * Starts this edge's member of the cluster; does not wait until there is a leader. Rejects with a StartError where
+   * it cannot; nothing is left running then.
+   */
+  async join(): Promise<void> {
+    this.#joined = this.#cluster.start();
+    try {
+      await this.#joined;
+      this.#isMember = true;
+      this.#salt?.seek();
+    } catch (error) {
+      await this.#supervisor.kill();
+      await this.#leave();
+      throw new StartError((error as Error).message);
+    }
+  }
+
+  /** After join(): publishes the pools and listens. Resolves to the addresses, in the order of the file's listeners. */
   async start(): Promise<(BindAddress | null)[]> {
     try {
-      await this.#publishPools(this.#config);
+      await this.#salt?.wait(this.#options.joinTimeoutMs ?? JOIN_TIMEOUT_MS);
+      await this.#pools.publish();
       return await this.#supervisor.start();
     } catch (error) {
-      await this.#helper.close();
+      await this.#leave();
       throw error;
     }
   }
 
+  /** After join(). */
+  status(): EdgeStatus {
+    return {
+      version: this.#options.version,
+      pid: process.pid,
+      uptimeS: Math.floor(process.uptime()),
+      isDraining: this.#ending.signal.aborted,
+      cluster: this.#cluster.status(),
+      workers: { threads: this.#config.workers, replaced: this.#supervisor.replaced },
+      pools: this.#pools.names.map((name) => poolStatus(name, this.#pools.nodes(name) ?? [])),
+    };
+  }
+
   /**
    * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
-   * pools change at once; what needs a restart is named in the log. The access log is opened anew either way, for its
-   * rotation. Resolves to whether the file was good.
+   * pools, the group's server list and its certificates change at once; what needs a restart is named in the log. The
+   * access log is opened anew either way, for its rotation. Resolves to whether the file was good.
    */
   reload(): Promise<boolean> {
     const reload = this.#lastReload.then(() => this.#reload());
@@ -67,69 +146,70 @@ export class Edge {
     return reload;
   }
 
-  async #reload(): Promise<boolean> {
-    this.#supervisor.reopenLogs();
-    const { config, diagnostics } = await this.#helper.loadConfig(this.#config.file);
-    for (const d of diagnostics) this.#log[d.severity === 'error' ? 'error' : 'warn'](formatDiagnostic(d));
-    if (config === null) {
-      this.#log.error({ file: this.#config.file }, 'reload refused: the configuration has errors; nothing was changed');
-      return false;
-    }
-    const gone = this.#routing.routes.map(({ pool }) => pool).filter((pool) => !hasPool(config, pool));
-    if (gone.length > 0) {
-      this.#log.warn({ pools: gone }, 'not in the file any more, in use as they were until a restart');
-    }
-    await this.#publishPools(config);
-    const waiting = changedKeys(this.#config, config);
-    if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
-    this.#config = { ...this.#config, pools: config.pools };
-    this.#log.info({ pools: config.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
-    return true;
-  }
-
-  /** Answers what is in flight and ends. Resolves to how many connections the drain timeout cut. */
+  /** Answers what is in flight, leaves the cluster and ends. Resolves to how many connections the drain timeout cut. */
   async drain(): Promise<number> {
+    this.#ending.abort();
     const cut = await this.#supervisor.drain();
-    await this.#helper.close();
+    await this.#leave();
     return cut;
   }
 
-  /** A pool that is not in `config` stays as it is: the services that run still need it. */
-  async #publishPools(config: Config): Promise<void> {
-    await Promise.all(
-      this.#routing.routes.map(({ pool }, i) => {
-        return hasPool(config, pool) ? this.#publishers[i]?.update(nodesOf(config, pool)) : undefined;
-      }),
-    );
+  /** Once: a start that fails and a drain may both ask for it. */
+  #leave(): Promise<void> {
+    this.#left ??= this.#stopCluster().finally(() => this.#helper.close());
+    return this.#left;
   }
-}
 
-function hasPool(config: Config, pool: string): boolean {
-  return config.pools.some(({ name }) => name === pool);
-}
+  async #stopCluster(): Promise<void> {
+    this.#ending.abort();
+    const isRunning = await this.#joined?.then(
+      () => true,
+      () => false, // join() has said so
+    );
+    if (isRunning) await this.#cluster.stop();
+  }
 
-function nodesOf(config: Config, pool: string): Config['pools'][number]['nodes'] {
-  return config.pools.find(({ name }) => name === pool)?.nodes ?? [];
-}
+  async #reload(): Promise<boolean> {
+    this.#supervisor.reopenLogs();
+    const { config: file, diagnostics } = await this.#helper.loadConfig(this.#config.file);
+    for (const d of diagnostics) this.#log[d.severity === 'error' ? 'error' : 'warn'](formatDiagnostic(d));
+    if (file === null) {
+      this.#log.error({ file: this.#config.file }, 'reload refused: the configuration has errors; nothing was changed');
+      return false;
+    }
+    const gone = this.#pools.configure(file.pools);
+    if (gone.length > 0) {
+      this.#log.warn({ pools: gone }, 'not in the file any more, in use as they were until a restart');
+    }
+    await this.#pools.publish();
+    const before = withLiveParts(this.#config, file);
+    const stekShare = before.stekShare && file.stekShare && withLiveStekShare(before.stekShare, file.stekShare);
+    const waiting = changedKeys({ ...before, stekShare: stekShare ?? before.stekShare }, file);
+    const isTakenOver = stekShare !== null && (await this.#reloadCluster(stekShare));
+    this.#config = isTakenOver ? { ...before, stekShare } : before;
+    await this.#options.onReload?.(file);
+    if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
+    this.#log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
+    return true;
+  }
 
-/** The parts of the configuration, other than the nodes of known pools, that differ. */
-function changedKeys(before: Config, after: Config): string[] {
-  const names = (config: Config) => config.pools.map(({ name }) => name).sort();
-  const keys = (Object.keys(after) as (keyof Config)[]).filter((key) => key !== 'pools');
-  const changed: string[] = keys.filter(
-    (key) => !isDeepStrictEqual(withoutPositions(before[key]), withoutPositions(after[key])),
-  );
-  if (!isDeepStrictEqual(names(before), names(after))) changed.push('pools (one was added, removed or renamed)');
-  return changed;
-}
+  /** False, with the reason in the log, where the cluster goes on as it was. */
+  async #reloadCluster(stekShare: StekShareConfig): Promise<boolean> {
+    try {
+      await this.#cluster.reload(stekShare.servers, peeringOptions(stekShare));
+      return true;
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#log.error(`stek_share was not taken over, and is in force as it was: ${why}`);
+      return false;
+    }
+  }
 
-/** Where a listener stands in the file says nothing of what it is. */
-function withoutPositions(value: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(value ?? null, (key, v: unknown) => (key === 'path' && isPosition(v) ? undefined : v)),
-  );
-}
-
-function isPosition(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'line' in value && 'column' in value;
+  #onStateChange(change: StateChange): void {
+    this.#pools.stateChanged(change)?.catch((err: unknown) => {
+      if (!this.#ending.signal.aborted) this.#log.error({ err }, 'a change of the pools could not be published');
+    });
+    // a cluster that has lost its state needs a new salt
+    if (change.kind === 'all' && this.#isMember && this.#state.salt === null) this.#salt?.seek();
+  }
 }

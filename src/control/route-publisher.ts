@@ -21,7 +21,8 @@ interface Tenancy {
 }
 
 export class RoutePublisher {
-  readonly #salt: string;
+  /** Of what is published. */
+  #salt: string;
   readonly #threads: number;
   readonly #helper: Helper;
   readonly #onOutgrown: (buffer: SharedArrayBuffer) => void;
@@ -53,16 +54,16 @@ export class RoutePublisher {
   }
 
   /**
-   * Makes `nodes` the pool. Updates take effect in the order of the calls, each whole. One that fails changes nothing
-   * that listeners see, and the next ones do not suffer from it.
+   * Makes `nodes` the pool, hashed with `salt`: the one before where it is left out. Updates take effect in the order of
+   * the calls, each whole. One that fails changes nothing that listeners see, and the next ones do not suffer from it.
    */
-  update(nodes: readonly NodeConfig[]): Promise<void> {
-    const update = this.#last.then(() => this.#publish(nodes));
+  update(nodes: readonly NodeConfig[], salt?: string): Promise<void> {
+    const update = this.#last.then(() => this.#publish(nodes, salt ?? this.#salt));
     this.#last = update.catch(() => {});
     return update;
   }
 
-  async #publish(nodes: readonly NodeConfig[]): Promise<void> {
+  async #publish(nodes: readonly NodeConfig[], salt: string): Promise<void> {
     const { dimensions } = this.#board;
     const bytes = textBytes(nodes);
     const isOutgrown = nodes.length > dimensions.capacity || bytes > dimensions.textBytes;
@@ -70,11 +71,12 @@ export class RoutePublisher {
       ? RouteBoard.create(dimensionsFor(nodes.length, bytes, dimensions), this.#threads)
       : this.#board;
     const before = this.#tenancy;
-    const { placed, tenancy } = this.#place(nodes);
-    const image = await this.#build(placed, board.dimensions);
+    const { placed, tenancy } = this.#place(nodes, salt);
+    const image = await this.#build(placed, salt, board.dimensions);
     if (isOutgrown) for (let s = 0; s < dimensions.capacity; s++) board.setState(s, this.#board.stateOf(s));
     publish(board, image);
     this.#tenancy = tenancy;
+    this.#salt = salt;
     // what was known of a slot's former tenant is not true of the new one
     for (const { address, slot } of placed) if (!before.tenants.has(address)) board.setState(slot, NODE_UP);
     if (!isOutgrown) return;
@@ -83,21 +85,26 @@ export class RoutePublisher {
   }
 
   /** The image, from the helper thread where the pool is large; the event loop turns between the steps then. */
-  async #build(placed: readonly RouteNode[], dimensions: RouteDimensions): Promise<Int32Array> {
-    if (placed.length <= INLINE_NODES_MAX) return buildRouteImage(placed, this.#salt, dimensions);
+  async #build(placed: readonly RouteNode[], salt: string, dimensions: RouteDimensions): Promise<Int32Array> {
+    if (placed.length <= INLINE_NODES_MAX) return buildRouteImage(placed, salt, dimensions);
     await setImmediate();
-    const image = await this.#helper.buildRoutes(placed, this.#salt, dimensions);
+    const image = await this.#helper.buildRoutes(placed, salt, dimensions);
     await setImmediate();
     return image;
   }
 
-  /** Nodes that stay keep their slot and generation; new ones get a free slot, of a generation never used before. */
-  #place(nodes: readonly NodeConfig[]): { placed: RouteNode[]; tenancy: Tenancy } {
+  /**
+   * Nodes that stay keep their slot and generation; new ones get a free slot, of a generation never used before. Under
+   * another salt those that stay get a new generation too: listener threads remember a node's id with it.
+   */
+  #place(nodes: readonly NodeConfig[], salt: string): { placed: RouteNode[]; tenancy: Tenancy } {
+    const isResalted = salt !== this.#salt;
     const before = this.#tenancy.tenants;
     const tenancy: Tenancy = { ...this.#tenancy, tenants: new Map(), free: [...this.#tenancy.free] };
     for (const { address } of nodes) {
       const tenant = before.get(address);
-      if (tenant !== undefined) tenancy.tenants.set(address, tenant);
+      if (tenant === undefined) continue;
+      tenancy.tenants.set(address, isResalted ? { slot: tenant.slot, generation: this.#nextGeneration() } : tenant);
     }
     for (const [address, { slot }] of before) if (!tenancy.tenants.has(address)) tenancy.free.push(slot);
     const placed = nodes.map(({ address, weight, drain }) => {
@@ -108,10 +115,14 @@ export class RoutePublisher {
   }
 
   #admit(address: string, tenancy: Tenancy): { slot: number; generation: number } {
-    this.#generation = (this.#generation + 1) | 0;
-    const tenant = { slot: tenancy.free.pop() ?? tenancy.slotsUsed++, generation: this.#generation };
+    const tenant = { slot: tenancy.free.pop() ?? tenancy.slotsUsed++, generation: this.#nextGeneration() };
     tenancy.tenants.set(address, tenant);
     return tenant;
+  }
+
+  #nextGeneration(): number {
+    this.#generation = (this.#generation + 1) | 0;
+    return this.#generation;
   }
 }
 

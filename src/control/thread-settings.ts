@@ -2,7 +2,6 @@
  * The configuration as listener threads need it: names resolved to indexes, units to milliseconds. Pure, main thread.
  */
 
-import { randomBytes } from 'node:crypto';
 import { renderCookieAttributes } from '../affinity/cookie.ts';
 import type { AffinitySettings, BindAddress, ListenerSettings, ServiceSettings } from '../boards/listener-task.ts';
 import type { Config, ListenerConfig, ServiceConfig } from '../config/config.ts';
@@ -10,7 +9,8 @@ import type { Config, ListenerConfig, ServiceConfig } from '../config/config.ts'
 /** A pool hashed with a salt: what one route board holds. */
 export interface Route {
   readonly pool: string;
-  readonly salt: string;
+  /** Null: the cluster's. Empty: none. */
+  readonly salt: string | null;
 }
 
 export interface Routing {
@@ -20,12 +20,12 @@ export interface Routing {
 }
 
 /**
- * Resolves services and listeners. `randomSalt` is used where a salt is asked for and none is given. Throws where
- * the configuration refers to what it does not hold: the loader lets none such pass.
+ * Resolves services and listeners. Throws where the configuration refers to what it does not hold: the loader lets none
+ * such pass.
  */
-export function resolveRouting(config: Config, randomSalt: string = randomBytes(16).toString('hex')): Routing {
+export function resolveRouting(config: Config): Routing {
   const routes: Route[] = [];
-  const services = config.services.map((service) => resolveService(service, routes, randomSalt));
+  const services = config.services.map((service) => resolveService(service, routes));
   const indexOf = new Map(config.services.map(({ name }, i) => [name, i]));
   const serviceIndex = (name: string): number => {
     const index = indexOf.get(name);
@@ -40,9 +40,10 @@ export function resolveRouting(config: Config, randomSalt: string = randomBytes(
   return { routes, services, listeners };
 }
 
-function resolveService(service: ServiceConfig, routes: Route[], randomSalt: string): ServiceSettings {
+function resolveService(service: ServiceConfig, routes: Route[]): ServiceSettings {
   const { affinity, role: _role, ...rest } = service;
-  const salt = affinity?.useSalt ? (affinity.salt ?? randomSalt) : '';
+  // domain mode hashes nothing
+  const salt = affinity?.useSalt && !affinity.useDomain ? affinity.salt : '';
   let route = routes.findIndex((r) => r.pool === service.pool && r.salt === salt);
   if (route < 0) route = routes.push({ pool: service.pool, salt }) - 1;
   return { ...rest, route, affinity: affinity === null ? null : resolveAffinity(affinity) };

@@ -15,8 +15,8 @@ export class Progress {
   next: number;
   /** The follower has applied up to here, as it last said. Invariant: applied <= match. */
   applied = 0;
-  /** Ticks since it was last heard of. */
-  silentTicks = 0;
+  /** Ticks since it was last heard of; Infinity where it has not been since this leader was elected. */
+  silentTicks = Number.POSITIVE_INFINITY;
   /** Heard of since the last check of the quorum. */
   isActive: boolean;
   /** Probe: an append is under way, and the next waits for its answer or a heartbeat. */

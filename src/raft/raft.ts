@@ -14,7 +14,8 @@
  * One file, longer than most: every transition reads and writes the same private state, and a reader of the paper finds its
  * rules side by side.
  *
- * Invariants: snapshot.index <= applied <= commit <= lastIndex; term never falls; a term has one vote.
+ * Invariants: snapshot.index <= applied <= commit <= lastIndex, where no leader's snapshot waits to be applied; term never
+ * falls; a term has one vote.
  */
 
 import { RaftLog } from './log.ts';
@@ -103,6 +104,10 @@ export class Raft {
   /** The leader of this term as far as known. */
   get leader(): MemberId | null {
     return this.#leader;
+  }
+  /** What a restart must find, as of now: maybe more than `ready` has handed out. */
+  get hardState(): HardState {
+    return { term: this.#term, vote: this.#vote };
   }
   get commit(): number {
     return this.#commit;
@@ -211,6 +216,11 @@ export class Raft {
     else this.#sendAppend(to);
   }
 
+  /** Stands for election without waiting for the timeout: a founder need not. */
+  campaign(): void {
+    if (this.#role !== ROLE.leader && this.#mayCampaign()) this.#campaign(true, false);
+  }
+
   /** The network knows that `id` cannot be reached: what was under way to it is lost. */
   reportUnreachable(id: MemberId): void {
     this.#progress.get(id)?.unreachable();
@@ -257,7 +267,8 @@ export class Raft {
   advance(ready: Ready): void {
     if (ready.hardState !== null) this.#persistedHardState = ready.hardState;
     if (ready.snapshot !== null && ready.snapshot === this.#incomingSnapshot) this.#incomingSnapshot = null;
-    const last = ready.entries.at(-1);
+    // where a leader has replaced some meanwhile, what was synced is not what stands there now
+    const last = ready.entries.findLast(({ index, term }) => this.log.termAt(index) === term);
     if (last !== undefined) this.#unstable = Math.max(this.#unstable, last.index + 1);
     const applied = ready.committed.at(-1)?.index ?? ready.snapshot?.index ?? 0;
     this.#applied = Math.max(this.#applied, applied);
@@ -438,9 +449,11 @@ export class Raft {
   #sendHeartbeat(to: MemberId): void {
     const progress = this.#progress.get(to) as Progress;
     progress.freeOne(this.#options.inFlightMax);
-    if (progress.state !== 'snapshot' && progress.next <= this.log.lastIndex) this.#sendAppend(to);
+    const { state, next, match } = progress;
+    // a probe is repeated as it is: the answer to anything else says nothing of where the logs agree
+    if (state === 'probe' || (state === 'replicate' && next <= this.log.lastIndex)) this.#sendAppend(to);
     // where an append was lost, the entry before next is missing: the refusal says so
-    else this.#sendAppendOf(to, progress.state === 'replicate' ? progress.next - 1 : progress.match, 0);
+    else this.#sendAppendOf(to, state === 'replicate' ? next - 1 : match, 0);
   }
 
   /** Sends what the follower lacks, as far as the window allows. */
@@ -551,7 +564,6 @@ export class Raft {
         this.log.restore(snapshot);
         this.#incomingSnapshot = snapshot;
         this.#commit = snapshot.index;
-        this.#applied = snapshot.index;
         this.#unstable = snapshot.index + 1;
         this.#adoptMembership();
       }

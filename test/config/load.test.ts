@@ -47,7 +47,6 @@ test("the design's example gives only the warnings that this version owes", () =
     [
       ['warning', 10, 'tls'],
       ['warning', 28, 'affinity_salt'],
-      ['warning', 30, 'stek_share'],
       ['warning', 34, 'asio_thread_pool_size'],
     ],
   );

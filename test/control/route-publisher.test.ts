@@ -90,6 +90,24 @@ test('a new node is up, even in the slot of one that was down', async () => {
   assert.equal(publisher.board.stateOf(0), NODE_UP);
 });
 
+test('under another salt nodes keep slots and states, and are found under their new ids, of a new generation', async () => {
+  const publisher = newPublisher(['a:1', 'b:1']);
+  await publisher.update(nodes(['a:1', 'b:1']));
+  const before = ['a:1', 'b:1'].map((address) => find(publisher, address));
+  publisher.board.setState(before[0]?.slot ?? -1, NODE_DOWN);
+  await publisher.update(nodes(['a:1', 'b:1']), 'other');
+  for (const [i, address] of ['a:1', 'b:1'].entries()) {
+    assert.equal(find(publisher, address), null);
+    const found = find(publisher, address, 'other');
+    assert.equal(found?.slot, before[i]?.slot);
+    assert.notEqual(found?.generation, before[i]?.generation);
+  }
+  assert.equal(publisher.board.stateOf(before[0]?.slot ?? -1), NODE_DOWN);
+  const after = find(publisher, 'a:1', 'other');
+  await publisher.update(nodes(['a:1']));
+  assert.deepEqual(find(publisher, 'a:1', 'other'), after, 'the salt stays where none is said');
+});
+
 test('updates take effect in the order of the calls, a slow one before a quick one', async () => {
   const publisher = newPublisher([]);
   const large = Array.from({ length: 3_000 }, (_, i) => `n${i}:1`);
@@ -156,7 +174,7 @@ function node(address: string): NodeConfig {
   return { address, host, port: Number(port), weight: 1, drain: false };
 }
 
-function find(publisher: RoutePublisher, address: string): FoundNode | null {
+function find(publisher: RoutePublisher, address: string, salt = SALT): FoundNode | null {
   const found: FoundNode = { slot: 0, generation: 0, flags: 0 };
-  return findById(publisher.board, idWords(address, SALT), found) ? found : null;
+  return findById(publisher.board, idWords(address, salt), found) ? found : null;
 }

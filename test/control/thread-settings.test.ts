@@ -22,7 +22,7 @@ const AFFINITY: AffinityConfig = {
   cookie: COOKIE,
 };
 
-test('services of one pool and salt share a route, others have their own', () => {
+test("services of one pool and salt share a route, others have their own; a salt that is not given is the cluster's", () => {
   const salted = (salt: string | null) => ({ ...AFFINITY, useSalt: true, salt });
   const { routes, services } = resolveRouting(
     config([
@@ -33,8 +33,8 @@ test('services of one pool and salt share a route, others have their own', () =>
       service('e', 'web', salted('s')),
       service('f', 'web', salted(null)),
       service('g', 'web', salted(null)),
+      service('h', 'web', { ...salted(null), useDomain: true }),
     ]),
-    'random',
   );
   assert.deepEqual(
     services.map((s) => routes[s.route]),
@@ -44,22 +44,12 @@ test('services of one pool and salt share a route, others have their own', () =>
       { pool: 'web', salt: 's' },
       { pool: 'api', salt: 's' },
       { pool: 'web', salt: 's' },
-      { pool: 'web', salt: 'random' },
-      { pool: 'web', salt: 'random' },
+      { pool: 'web', salt: null },
+      { pool: 'web', salt: null },
+      { pool: 'web', salt: '' },
     ],
   );
   assert.equal(routes.length, 4);
-});
-
-test('a salt that is asked for and not given is 128 random bits, one for the whole configuration', () => {
-  const services = [
-    service('a', 'web', { ...AFFINITY, useSalt: true }),
-    service('b', 'api', { ...AFFINITY, useSalt: true }),
-  ];
-  const salts = [1, 2].map(() => resolveRouting(config(services)).routes.map(({ salt }) => salt));
-  assert.match(salts[0]?.[0] ?? '', /^[0-9a-f]{32}$/);
-  assert.equal(salts[0]?.[0], salts[0]?.[1]);
-  assert.notEqual(salts[0]?.[0], salts[1]?.[0]);
 });
 
 test('Secure is set on TLS listeners alone, unless the configuration says otherwise', () => {

@@ -1,10 +1,10 @@
 /**
- * What must hold at every step, whatever breaks (paper, figure 3). Fed by the simulation with what members do; throws at
- * the first violation.
+ * What must hold at every step within one cluster, whatever breaks (paper, figure 3). Fed by the simulation with what
+ * members do; throws at the first violation.
  */
 
 import type { Raft } from '../../src/raft/raft.ts';
-import type { Entry, MemberId, Snapshot } from '../../src/raft/types.ts';
+import type { Entry, MemberId, Membership, Snapshot } from '../../src/raft/types.ts';
 
 export class Violation extends Error {}
 
@@ -22,6 +22,24 @@ export class Checker {
   readonly #applied: (string | undefined)[] = [];
   /** What was found committed, by rising index, and the term of the member that found it so. */
   readonly #committed: { index: number; term: number; foundIn: number }[] = [];
+  /** Committed memberships, by rising index. */
+  readonly #memberships: { index: number; membership: Membership; text: string }[] = [];
+  /** The state that a machine must have after each index: every command up to there, in order. */
+  readonly #states: string[] = [];
+
+  constructor(founding: Snapshot) {
+    this.#states[founding.index] = Buffer.from(founding.data).toString();
+    this.#noteMembership(founding.index, founding.membership);
+  }
+
+  get elections(): number {
+    return this.#leaders.size;
+  }
+
+  /** In force as far as anybody knows it committed. */
+  get membership(): Membership {
+    return this.#memberships.at(-1)?.membership as Membership;
+  }
 
   /** Election safety: at most one leader a term. Leader completeness: it has all that was ever committed. */
   leads(raft: Raft): void {
@@ -43,6 +61,7 @@ export class Checker {
   /** Log matching: the same index and term mean the same entry, and the same entry before it. */
   appends(raft: Raft, entries: readonly Entry[]): void {
     for (const entry of entries) {
+      if (raft.log.termAt(entry.index) !== entry.term) continue;
       const text = describe(entry);
       const previousTerm = raft.log.termAt(entry.index - 1);
       if (previousTerm === null) continue;
@@ -66,40 +85,34 @@ export class Checker {
         throw new Violation(`state machine safety: entry ${entry.index} is ${before}, and at ${raft.id} ${text}`);
       }
       this.#applied[entry.index] = text;
+      const stateBefore = this.#states[entry.index - 1];
+      if (stateBefore === undefined) throw new Violation(`${raft.id} applies ${entry.index} before the one before it`);
+      this.#states[entry.index] ??=
+        entry.payload.kind === 'command' ? `${stateBefore}${Buffer.from(entry.payload.data)},` : stateBefore;
       if (entry.index > (this.#committed.at(-1)?.index ?? 0)) {
         this.#committed.push({ index: entry.index, term: entry.term, foundIn: raft.term });
       }
+      if (entry.payload.kind === 'membership') this.#noteMembership(entry.index, entry.payload.membership);
     }
   }
 
   /** A snapshot stands for what was applied, and carries the membership as of its index. */
-  restores(raft: Raft, snapshot: Snapshot): void {
-    const expected = this.membershipAt(snapshot.index);
-    const found = JSON.stringify(snapshot.membership);
-    if (expected !== null && expected !== found) {
-      throw new Violation(`snapshot: ${raft.id} takes ${snapshot.index} with membership ${found}, not ${expected}`);
+  snapshot(id: MemberId, { index, membership, data }: Snapshot): void {
+    if (index === 0) return;
+    const expected = this.#memberships.findLast((m) => m.index <= index)?.text;
+    const found = JSON.stringify(membership);
+    if (expected !== found) {
+      throw new Violation(`snapshot: ${id} has ${index} with membership ${found}, not ${expected}`);
+    }
+    const state = Buffer.from(data).toString();
+    if (state !== this.#states[index]) {
+      throw new Violation(`snapshot: ${id} has ${index} with state ${state}, not ${this.#states[index]}`);
     }
   }
 
-  /** The state that a machine must have after `index`: every command up to there, in order. */
-  stateAt(index: number): string {
-    let state = '';
-    for (let i = 1; i <= index; i++) {
-      const match = /^\d+:command (.*)$/.exec(this.#applied[i] ?? '');
-      if (match) state += `${match[1]},`;
-    }
-    return state;
-  }
-
-  #memberships: { index: number; text: string }[] = [];
-
-  /** Committed memberships, as they are applied. */
-  membershipApplied(index: number, text: string): void {
-    if (index > (this.#memberships.at(-1)?.index ?? 0)) this.#memberships.push({ index, text });
-  }
-
-  membershipAt(index: number): string | null {
-    return this.#memberships.findLast((m) => m.index <= index)?.text ?? null;
+  #noteMembership(index: number, membership: Membership): void {
+    if (index <= (this.#memberships.at(-1)?.index ?? 0)) return;
+    this.#memberships.push({ index, membership, text: JSON.stringify(membership) });
   }
 }
 

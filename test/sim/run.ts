@@ -4,28 +4,33 @@
  */
 
 import { parseArgs } from 'node:util';
-import { Raft } from '../../src/raft/raft.ts';
+import { PRODUCTION } from './production.ts';
 import { type Exercise, Simulation } from './simulation.ts';
 
 const HOUR_MS = 3_600_000;
 const PROGRESS_EVERY_MS = 2_000;
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' } },
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    tell: { type: 'boolean', default: false },
+  },
 });
 const seeds = Number(values.seeds);
 const first = Number(values.seed);
 if (!Number.isSafeInteger(seeds) || seeds < 1 || !Number.isSafeInteger(first)) {
-  process.stderr.write('usage: npm run sim -- [--seeds N] [--seed S], whole numbers, at least one seed\n');
+  process.stderr.write('usage: npm run sim -- [--seeds N] [--seed S] [--tell], whole numbers, at least one seed\n');
   process.exit(64);
 }
 
+const tell = values.tell ? (line: string) => process.stdout.write(`${line}\n`) : null;
 const total: Partial<Record<keyof Exercise, number>> = {};
 const violations: number[] = [];
 let shownMs = performance.now();
 for (let seed = first; seed < first + seeds; seed++) {
   try {
-    const exercise = new Simulation(seed, Raft).run();
+    const exercise = new Simulation(seed, PRODUCTION, tell).run();
     for (const key of Object.keys(exercise) as (keyof Exercise)[]) total[key] = (total[key] ?? 0) + exercise[key];
   } catch (error) {
     violations.push(seed);

@@ -1,102 +1,132 @@
 /**
- * A whole cluster in one process, from one seed: virtual clocks that drift, a network that delays, loses, repeats,
- * reorders and partitions (one way, too), members that crash, pause and come back with their disk, without what was not
- * synced, or with nothing, and a membership that changes all along.
+ * A whole group of servers in one process, from one seed: virtual clocks that drift, a network that delays, loses, repeats,
+ * reorders and partitions (one way, too), disks that are slow, full, or torn by a crash, servers that crash, pause and
+ * come back with their disk or with nothing, and a server list that changes all along.
  *
- * What runs is the production core, through its documented loop: persist, send, apply, advance.
+ * What runs is the production code: core, driver, formation, admission, proposals and write-ahead log. Clock, network and
+ * disk are simulated.
+ *
+ * Two kinds of run. A gentle one takes a server's memory only where the cluster keeps a majority that remembers: then
+ * nothing that was confirmed may ever be lost, and no second cluster may come into being. A rough one takes any server's
+ * memory at any time: then clusters may follow one another, but never live side by side. After either, once all is healed,
+ * the servers must be one cluster that gets on.
  */
 
-import type { Raft as ProductionRaft, Restored } from '../../src/raft/raft.ts';
-import {
-  type Entry,
-  type HardState,
-  type MemberId,
-  type Membership,
-  type Message,
-  type RaftOptions,
-  type Ready,
-  ROLE,
-  type Snapshot,
-} from '../../src/raft/types.ts';
+import { generateKeyPairSync } from 'node:crypto';
+import type { Member } from '../../src/cluster/member.ts';
+import type { ClusterId, PeerMessage, ServerId, StateMachine, Storage, StoredState } from '../../src/cluster/types.ts';
+import type { Raft } from '../../src/raft/raft.ts';
+import { type MemberId, type Membership, type Ready, ROLE } from '../../src/raft/types.ts';
 import { Checker, Violation } from './checker.ts';
 import { EventQueue } from './event-queue.ts';
+import { PRODUCTION, type Production } from './production.ts';
 import { Random } from './random.ts';
-
-export type RaftConstructor = new (options: RaftOptions, restored: Restored) => ProductionRaft;
-
-/** How the loop around the core works; a planted bug may get it wrong. */
-export interface DriverHabits {
-  /** Persist before sending; the other way round is a bug. */
-  readonly persistsFirst: boolean;
-  /** The vote is part of what is persisted; without it is a bug. */
-  readonly keepsVote: boolean;
-}
+import { SimDisk } from './sim-disk.ts';
 
 /** What a run went through. */
 export interface Exercise {
   virtualMs: number;
   events: number;
+  clusters: number;
   elections: number;
   proposals: number;
+  confirmed: number;
+  refused: number;
+  unconfirmed: number;
   applied: number;
   crashes: number;
-  tornRestarts: number;
+  tornWrites: number;
   wipes: number;
   pauses: number;
   partitions: number;
   oneWayCuts: number;
   messagesLost: number;
   messagesRepeated: number;
+  diskFailures: number;
   snapshots: number;
+  incarnations: number;
   membershipChanges: number;
+  serverListChanges: number;
   transfers: number;
 }
 
-/** What survives a crash: all that was synced. */
-interface Disk {
-  hardState: HardState;
-  snapshot: Snapshot;
-  entries: Entry[];
-}
-
-interface Member {
-  readonly id: MemberId;
-  readonly server: number;
-  raft: ProductionRaft | null;
-  disk: Disk;
+/** One run of a server's program. */
+interface Life {
+  readonly member: Member;
   state: string;
-  /** A tick lasts this long here. */
-  tickMs: number;
   isPaused: boolean;
   /** Messages that came during a pause. */
-  inbox: Message[];
-  /** When it last had an append response from each other member; pauses do not count. */
-  heardMs: Map<MemberId, number>;
-  /** Since when it leads without a pause; Infinity where it does not. */
-  leadsSinceMs: number;
-  ledMembership: Membership | null;
-  ledTerm: number;
-  /** Told apart from earlier lives, whose timers and messages must not reach this one. */
-  life: number;
+  inbox: { from: ServerId; message: PeerMessage }[];
+}
+
+interface Server {
+  readonly id: ServerId;
+  /** Null: it has no state_dir, and forgets everything at each restart. */
+  readonly disk: SimDisk | null;
+  /** A tick lasts this long here. */
+  readonly tickMs: number;
+  /** The server list as this server has it. */
+  list: readonly ServerId[];
+  life: Life | null;
+  /** When it last had an append response from each member; pauses do not count. */
+  readonly heardMs: Map<MemberId, number>;
+  /** Since when it leads this membership in this term without a pause; null where it does not. */
+  reign: { readonly sinceMs: number; readonly membership: Membership; readonly term: number } | null;
+}
+
+/** A cluster that came into being. */
+interface Era {
+  readonly checker: Checker;
+  readonly cluster: ClusterId;
+  /** When it first committed an entry; null before. */
+  aliveMs: number | null;
 }
 
 const TICK_MS = 50;
 const ELECTION_TICKS_MIN = 4;
+const ELECTION_TICKS_MAX = 9;
 const CHAOS_MS = 20_000;
-const SETTLE_MS = 20_000;
+/** Losing a cluster for good, waiting for orphans and forming anew take a few times ten elections. */
+const SETTLE_MS = 120_000;
+const SETTLE_STEP_MS = 250;
+const SERVERS_MAX = 9;
+/** More than this in one run is a storm of messages. */
+const EVENTS_MAX = 1_000_000;
 const SNAPSHOT_DISTANCE = 5;
-const RESERVED = 3;
-const NOTHING: Snapshot = { index: 0, term: 0, membership: { voters: [], learners: [] }, data: new Uint8Array() };
+
+/** One for all: the sealing itself is no matter of chance. */
+const { privateKey: PRIVATE_KEY } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+const wrapped = new WeakSet<object>();
+/** Where the cores' steps are watched: the one simulation that runs at a time. */
+let watcher: ((raft: Raft, ready: Ready | null) => void) | null = null;
+
+/** Watches every core of this code: what it hands out, and what it has been told is done. Nothing is changed. */
+function watchCores({ prototype }: Production['Raft']): void {
+  if (wrapped.has(prototype)) return;
+  wrapped.add(prototype);
+  const { ready, advance } = prototype;
+  prototype.ready = function (this: Raft) {
+    watcher?.(this, null);
+    return ready.call(this);
+  };
+  prototype.advance = function (this: Raft, done: Ready) {
+    advance.call(this, done);
+    watcher?.(this, done);
+  };
+}
 
 export class Simulation {
   readonly exercise: Exercise;
-  readonly #Raft: RaftConstructor;
-  readonly #habits: DriverHabits;
+  readonly isGentle: boolean;
+  readonly #code: Production;
+  readonly #tell: ((line: string) => void) | null;
   readonly #random: Random;
   readonly #queue = new EventQueue();
-  readonly #checker = new Checker();
-  readonly #members = new Map<MemberId, Member>();
-  readonly #incarnations: number[] = [];
+  readonly #servers = new Map<ServerId, Server>();
+  readonly #eras = new Map<ClusterId, Era>();
+  /** The server list as its operator has it by now. */
+  #list: readonly ServerId[];
   /** "from>to" pairs of servers that cannot talk. */
   #cut = new Set<string>();
   #lossRate = 0;
@@ -104,299 +134,291 @@ export class Simulation {
   #delayMaxMs = 5;
   #isCalm = false;
   #commands = 0;
-  #lastLeaderTerm = 0;
+  #incarnations = 0;
+  /** When each command was proposed, and what became of it as far as its proposer was told. */
+  readonly #proposedMs = new Map<string, number>();
+  readonly #confirmed = new Set<string>();
+  readonly #refused = new Set<string>();
 
-  constructor(seed: number, Raft: RaftConstructor, habits: DriverHabits = { persistsFirst: true, keepsVote: true }) {
+  /** `tell` is given what servers report, to follow one run. */
+  constructor(seed: number, code: Production = PRODUCTION, tell: ((line: string) => void) | null = null) {
+    this.#tell = tell;
     this.#random = new Random(seed);
-    this.#Raft = Raft;
-    this.#habits = habits;
+    this.#code = code;
+    this.isGentle = this.#random.chance(0.5);
     this.exercise = {
       virtualMs: 0,
       events: 0,
+      clusters: 0,
       elections: 0,
       proposals: 0,
+      confirmed: 0,
+      refused: 0,
+      unconfirmed: 0,
       applied: 0,
       crashes: 0,
-      tornRestarts: 0,
+      tornWrites: 0,
       wipes: 0,
       pauses: 0,
       partitions: 0,
       oneWayCuts: 0,
       messagesLost: 0,
       messagesRepeated: 0,
+      diskFailures: 0,
       snapshots: 0,
+      incarnations: 0,
       membershipChanges: 0,
+      serverListChanges: 0,
       transfers: 0,
     };
-    const size = this.#random.between(1, 7);
-    const ids = Array.from({ length: size }, (_, server) => this.#nextId(server));
-    const membership: Membership = { voters: ids.toSorted(), learners: [] };
-    this.#checker.membershipApplied(1, JSON.stringify(membership));
-    // the cluster begins as its founders agreed: a snapshot that names them
-    const founding: Snapshot = { index: 1, term: 1, membership, data: new Uint8Array() };
-    for (const [server, id] of ids.entries()) {
-      this.#add(id, server, { hardState: { term: 1, vote: null }, snapshot: founding, entries: [] });
+    watchCores(code.Raft);
+    this.#list = Array.from({ length: this.#random.between(1, SERVERS_MAX) }, (_, i) => i + 1);
+    for (const id of this.#list) {
+      const server = this.#addServer(id);
+      this.#queue.after(this.#random.between(0, 1_000), () => this.#start(server));
     }
   }
 
   /** Runs chaos, then heals everything and demands progress. Throws a Violation. */
   run(): Exercise {
-    this.#scheduleFaults();
-    this.#runUntil(CHAOS_MS);
-    this.#heal();
-    const goal = this.#settle();
-    for (let i = 0; i < 40 && !this.#hasSettled(goal); i++) this.#runUntil(this.#queue.now + SETTLE_MS / 40);
-    if (!this.#hasSettled(goal))
-      throw new Violation(`liveness: healed for ${SETTLE_MS} ms, and no progress: ${this.#describe()}`);
-    this.exercise.virtualMs = this.#queue.now;
-    return this.exercise;
+    watcher = (raft, ready) => this.#watch(raft, ready);
+    try {
+      this.#scheduleFaults();
+      this.#runUntil(CHAOS_MS);
+      this.#heal();
+      this.#settle();
+      this.#checkOutcome();
+    } finally {
+      watcher = null;
+    }
+    const { exercise } = this;
+    exercise.virtualMs = this.#queue.now;
+    exercise.clusters = this.#eras.size;
+    exercise.incarnations = this.#incarnations;
+    for (const { checker } of this.#eras.values()) exercise.elections += checker.elections;
+    for (const { disk } of this.#servers.values()) exercise.tornWrites += disk?.torn ?? 0;
+    return exercise;
   }
 
   #runUntil(until: number): void {
-    while (this.#queue.step(until)) this.exercise.events++;
+    while (this.#queue.step(until)) {
+      if (++this.exercise.events > EVENTS_MAX) throw new Violation(`more than ${EVENTS_MAX} events: a storm`);
+    }
     this.#queue.now = until;
   }
 
-  // ---------------------------------------------------------------- members
+  // ---------------------------------------------------------------- servers
 
-  #nextId(server: number): MemberId {
-    const incarnation = (this.#incarnations[server] ?? 0) + 1;
-    this.#incarnations[server] = incarnation;
-    return `${server}.${incarnation}`;
-  }
-
-  #add(id: MemberId, server: number, disk: Disk): Member {
-    const member: Member = {
+  #addServer(id: ServerId): Server {
+    const hasDisk = this.#random.chance(0.75);
+    const server: Server = {
       id,
-      server,
-      raft: null,
-      disk,
-      state: '',
-      isPaused: false,
-      inbox: [],
-      heardMs: new Map(),
-      leadsSinceMs: Number.POSITIVE_INFINITY,
-      ledMembership: null,
-      ledTerm: 0,
-      life: 0,
+      disk: hasDisk ? new SimDisk(this.#queue, this.#random) : null,
       tickMs: TICK_MS * (0.9 + 0.2 * this.#random.next()),
+      list: this.#list,
+      life: null,
+      heardMs: new Map(),
+      reign: null,
     };
-    this.#members.set(id, member);
-    this.#start(member);
-    return member;
+    this.#servers.set(id, server);
+    return server;
   }
 
-  #start(member: Member): void {
-    const { hardState, snapshot, entries } = member.disk;
-    const options: RaftOptions = {
-      id: member.id,
+  #start(server: Server): void {
+    if (server.life !== null || !this.#servers.has(server.id)) return;
+    const { state, storage } = this.#open(server);
+    const life: Life = { member: undefined as never, state: '', isPaused: false, inbox: [] };
+    const stateMachine: StateMachine = {
+      apply: (data) => {
+        life.state += `${Buffer.from(data)},`;
+      },
+      snapshot: () => Buffer.from(life.state),
+      restore: (data) => {
+        life.state = Buffer.from(data).toString();
+      },
+    };
+    const options = {
+      serverId: server.id,
+      servers: server.list,
       heartbeatTicks: 2,
       electionTicksMin: ELECTION_TICKS_MIN,
-      electionTicksMax: 9,
-      inFlightMax: 3,
-      batchMax: 4,
-      random: this.#random.next,
+      electionTicksMax: ELECTION_TICKS_MAX,
+      proposalTicks: 60,
+      storageRetryTicks: 20,
+      reservedEntries: 3,
+      snapshotDistance: SNAPSHOT_DISTANCE,
     };
-    member.life++;
-    member.isPaused = false;
-    member.inbox = [];
-    member.state = Buffer.from(snapshot.data).toString();
-    member.raft = new this.#Raft(options, { hardState, snapshot, entries: [...entries] });
-    this.#scheduleTick(member, member.life);
+    const member = new this.#code.Member(
+      options,
+      {
+        network: { send: (to, message) => this.#send(server.id, to, message) },
+        storage: this.#watchedStorage(storage),
+        stateMachine,
+        random: this.#random.next,
+        randomId: () => (++this.#incarnations).toString(16),
+        report: (_level, message, fields) => this.#say(server.id, message, fields),
+      },
+      state,
+    );
+    Object.assign(life, { member });
+    server.life = life;
+    server.reign = null;
+    this.#scheduleTick(server, life);
   }
 
-  #scheduleTick(member: Member, life: number): void {
-    this.#queue.after(member.tickMs, () => {
-      if (member.life !== life || member.raft === null) return;
-      if (!member.isPaused) {
-        member.raft.tick();
-        this.#drive(member);
-        this.#checkContact(member);
+  #say(server: ServerId, message: string, fields: object = {}): void {
+    this.#tell?.(
+      `${this.#queue.now.toFixed(0).padStart(6)} ms, server ${server}: ${message} ${JSON.stringify(fields)}`,
+    );
+  }
+
+  #open({ disk }: Server): { state: StoredState; storage: Storage } {
+    if (disk === null) return { state: { kind: 'fresh', legacy: null }, storage: new this.#code.MemoryStorage() };
+    return this.#code.WriteAheadLog.open(disk, PRIVATE_KEY, () => {});
+  }
+
+  #scheduleTick(server: Server, life: Life): void {
+    this.#queue.after(server.tickMs, () => {
+      if (server.life !== life) return;
+      if (!life.isPaused) {
+        life.member.tick();
+        if (server.life === life) this.#checkContact(server, life);
       }
-      this.#scheduleTick(member, life);
+      this.#scheduleTick(server, life);
     });
   }
 
+  /** Looks at what is written, and writes it. */
+  #watchedStorage(storage: Storage): Storage {
+    return {
+      append: (batch, done) => storage.append(batch, done),
+      replace: (state, done) => {
+        if (state.kind === 'bound') {
+          const { cluster, member, snapshot } = state;
+          if (snapshot.index === 1 && !this.#eras.has(cluster)) this.#begin(cluster, new Checker(snapshot));
+          this.#eraOf(cluster, member).checker.snapshot(member, snapshot);
+          if (snapshot.index > 1) this.exercise.snapshots++;
+        }
+        storage.replace(state, done);
+      },
+    };
+  }
+
+  #begin(cluster: ClusterId, checker: Checker): void {
+    this.#eras.set(cluster, { cluster, checker, aliveMs: null });
+  }
+
+  #eraOf(cluster: ClusterId, member: MemberId): Era {
+    const era = this.#eras.get(cluster);
+    if (era === undefined) throw new Violation(`${member} belongs to ${cluster}, which nobody has founded`);
+    return era;
+  }
+
+  // ---------------------------------------------------------------- checks
+
+  /** A core hands out a Ready (null), or has been told that one is carried out. */
+  #watch(raft: Raft, done: Ready | null): void {
+    const server = this.#serverOf(raft.id);
+    const cluster = server?.life?.member.cluster ?? null;
+    if (server?.life?.member.raft !== raft || cluster === null) return;
+    const era = this.#eraOf(cluster, raft.id);
+    if (raft.role === ROLE.leader) era.checker.leads(raft);
+    if (done === null) return;
+    era.checker.appends(raft, done.entries);
+    era.checker.applies(raft, done.committed);
+    this.exercise.applied += done.committed.length;
+    for (const { payload, index } of done.committed) {
+      if (payload.kind === 'membership' && raft.role === ROLE.leader) this.exercise.membershipChanges++;
+      if (index > 1) this.#checkEra(era, payload.kind === 'command' ? Buffer.from(payload.data).toString() : null);
+    }
+    // most of all where a promise was made
+    const promises = done.messages.some((m) => m.type === 'vote-response' && m.isGranted && !m.isPreVote);
+    if (!this.#isCalm && this.#random.chance(promises ? 0.15 : 0.0005)) {
+      this.#queue.after(0, () => this.#crash(server));
+    }
+  }
+
+  /** Once a later cluster lives, an earlier one commits nothing that is proposed from then on. */
+  #checkEra(era: Era, command: string | null): void {
+    const { now } = this.#queue;
+    era.aliveMs ??= now;
+    if (command === null) return;
+    const proposedMs = this.#proposedMs.get(command) ?? 0;
+    for (const other of this.#eras.values()) {
+      if (other.aliveMs === null || other.aliveMs <= era.aliveMs || other.aliveMs >= proposedMs) continue;
+      throw new Violation(`two clusters: ${era.cluster} commits ${command} while ${other.cluster} lives`);
+    }
+  }
+
   /** A leader that hears of no majority for two periods must have stepped down (thesis, 6.2). */
-  #checkContact(member: Member): void {
-    const { raft } = member;
-    if (raft?.role !== ROLE.leader) {
-      member.leadsSinceMs = Number.POSITIVE_INFINITY;
+  #checkContact(server: Server, { member: { raft } }: Life): void {
+    if (raft?.role !== ROLE.leader || server.life?.member.isStorageFailed) {
+      server.reign = null;
       return;
     }
     const { now } = this.#queue;
-    // counted anew after a pause, in each term and for each membership: a new voter needs time to be heard of
-    if (
-      member.leadsSinceMs === Number.POSITIVE_INFINITY ||
-      raft.membership !== member.ledMembership ||
-      raft.term !== member.ledTerm
-    ) {
-      member.leadsSinceMs = now;
-      member.ledMembership = raft.membership;
-      member.ledTerm = raft.term;
+    const { membership, term } = raft;
+    // counted anew in each term and for each membership: a new voter needs time to be heard of
+    if (server.reign?.membership !== membership || server.reign.term !== term) {
+      server.reign = { sinceMs: now, membership, term };
     }
-    const dueMs = now - member.tickMs * ELECTION_TICKS_MIN * 3;
-    const { voters } = raft.membership;
-    const heard = voters.filter((id) => id === raft.id || (member.heardMs.get(id) ?? 0) >= dueMs).length;
-    if (member.leadsSinceMs < dueMs && heard * 2 <= voters.length) {
+    const dueMs = now - server.tickMs * ELECTION_TICKS_MIN * 3;
+    const heard = membership.voters.filter((id) => id === raft.id || (server.heardMs.get(id) ?? 0) >= dueMs).length;
+    if (server.reign.sinceMs < dueMs && heard * 2 <= membership.voters.length && !server.life?.member.isStorageFailed) {
       throw new Violation(
-        `stale leader: ${raft.id} leads term ${raft.term} and hears of ${heard} of ${voters.length} voters`,
+        `stale leader: ${raft.id} leads term ${term}, hears of ${heard} of ${membership.voters.length}`,
       );
     }
   }
 
-  /** The documented loop, with crashes between its steps. */
-  #drive(member: Member): void {
-    const { raft } = member;
-    while (raft?.hasReady() && member.raft === raft) {
-      const ready = raft.ready();
-      // most of all where a promise is being made
-      const promises = ready.messages.some((m) => m.type === 'vote-response' && m.isGranted && !m.isPreVote);
-      const crashes = !this.#isCalm && this.#random.chance(promises ? 0.05 : 0.0005);
-      if (!this.#habits.persistsFirst) this.#send(ready.messages);
-      if (crashes && this.#random.chance(0.5)) {
-        // nothing of this step was synced
-        this.exercise.tornRestarts++;
-        this.#crash(member);
-        return;
-      }
-      this.#persist(member, ready);
-      if (crashes) {
-        this.#crash(member);
-        return;
-      }
-      if (this.#habits.persistsFirst) this.#send(ready.messages);
-      this.#apply(member, raft, ready);
-      raft.advance(ready);
-      this.#watch(raft);
-      if (raft.applied - raft.log.snapshot.index >= SNAPSHOT_DISTANCE) {
-        const snapshot = raft.compact(Buffer.from(member.state), RESERVED);
-        this.#checker.restores(raft, snapshot);
-        member.disk.entries = member.disk.entries.filter(({ index }) => index > snapshot.index);
-        member.disk.snapshot = snapshot;
-        this.exercise.snapshots++;
-      }
-    }
-  }
-
-  #persist(member: Member, ready: Ready): void {
-    const { disk } = member;
-    if (ready.snapshot !== null) {
-      disk.snapshot = ready.snapshot;
-      disk.entries = [];
-    }
-    if (ready.hardState !== null) {
-      disk.hardState = this.#habits.keepsVote ? ready.hardState : { ...ready.hardState, vote: null };
-    }
-    const first = ready.entries[0];
-    if (first === undefined) return;
-    disk.entries = [
-      ...disk.entries.filter(({ index }) => index < first.index),
-      ...ready.entries.filter(({ index }) => index > disk.snapshot.index),
-    ];
-    this.#checker.appends(member.raft as ProductionRaft, ready.entries);
-  }
-
-  #apply(member: Member, raft: ProductionRaft, ready: Ready): void {
-    if (ready.snapshot !== null) {
-      this.#checker.restores(raft, ready.snapshot);
-      member.state = Buffer.from(ready.snapshot.data).toString();
-      const expected = this.#checker.stateAt(ready.snapshot.index);
-      if (member.state !== expected)
-        throw new Violation(`snapshot: ${member.id} takes ${member.state}, not ${expected}`);
-    }
-    this.#checker.applies(raft, ready.committed);
-    for (const { index, payload } of ready.committed) {
-      this.exercise.applied++;
-      if (payload.kind === 'command') member.state += `${Buffer.from(payload.data)},`;
-      if (payload.kind === 'membership') this.#checker.membershipApplied(index, JSON.stringify(payload.membership));
-    }
-  }
-
-  #watch(raft: ProductionRaft): void {
-    if (raft.role !== ROLE.leader) return;
-    this.#checker.leads(raft);
-    if (raft.term > this.#lastLeaderTerm) {
-      this.#lastLeaderTerm = raft.term;
-      this.exercise.elections++;
-    }
-  }
-
-  #crash(member: Member): void {
-    if (member.raft === null) return;
-    member.raft = null;
-    member.life++;
-    this.exercise.crashes++;
-    const life = member.life;
-    const downMs = this.#random.chance(0.5) ? this.#random.between(1, 50) : this.#random.between(50, 5_000);
-    this.#queue.after(downMs, () => {
-      if (member.life === life && member.raft === null && this.#members.has(member.id)) this.#start(member);
-    });
-  }
-
-  /** The disk is gone, and with it the promises: the server comes back as another member. */
-  #wipe(member: Member): void {
-    member.raft = null;
-    member.life++;
-    this.#members.delete(member.id);
-    this.exercise.wipes++;
-    this.#queue.after(this.#random.between(50, 2_000), () => this.#join(member.server));
-  }
-
-  #join(server: number): void {
-    this.#add(this.#nextId(server), server, { hardState: { term: 0, vote: null }, snapshot: NOTHING, entries: [] });
-  }
-
   // ---------------------------------------------------------------- network
 
-  #send(messages: readonly Message[]): void {
-    for (const message of messages) {
-      const isLost =
-        this.#random.chance(this.#lossRate) || this.#cut.has(`${serverOf(message.from)}>${serverOf(message.to)}`);
-      if (isLost) {
-        this.exercise.messagesLost++;
-        continue;
-      }
-      const copies = this.#random.chance(this.#repeatRate) ? 2 : 1;
-      if (copies > 1) this.exercise.messagesRepeated++;
-      for (let i = 0; i < copies; i++) {
-        this.#queue.after(this.#random.between(1, this.#delayMaxMs), () => this.#deliver(message));
-      }
-    }
-  }
-
-  #deliver(message: Message): void {
-    // as a network does: to whoever lives at that place by now
-    const member = this.#onServer(serverOf(message.to));
-    if (member?.raft == null) return;
-    if (member.isPaused) {
-      member.inbox.push(message);
+  #send(from: ServerId, to: ServerId, message: PeerMessage): void {
+    if (this.#random.chance(this.#lossRate) || this.#cut.has(`${from}>${to}`)) {
+      this.exercise.messagesLost++;
       return;
     }
-    this.#step(member, message);
+    // the core bears any repetition; a proposal comes once, as the connection that carries it delivers nothing twice
+    const copies = message.type !== 'propose' && this.#random.chance(this.#repeatRate) ? 2 : 1;
+    if (copies > 1) this.exercise.messagesRepeated++;
+    for (let i = 0; i < copies; i++) {
+      this.#queue.after(this.#random.between(1, this.#delayMaxMs), () => this.#deliver(from, to, message));
+    }
   }
 
-  #step(member: Member, message: Message): void {
-    if (message.type === 'append-response') member.heardMs.set(message.from, this.#queue.now);
-    member.raft?.step(message);
-    this.#drive(member);
+  /** To whatever lives on that server by now. */
+  #deliver(from: ServerId, to: ServerId, message: PeerMessage): void {
+    const server = this.#servers.get(to);
+    if (server?.life?.member.contacts.includes(from) !== true) return;
+    if (server.life.isPaused) server.life.inbox.push({ from, message });
+    else this.#receive(server, server.life, from, message);
   }
 
-  #onServer(server: string): Member | undefined {
-    return [...this.#members.values()].find((member) => serverOf(member.id) === server);
+  #receive(server: Server, life: Life, from: ServerId, message: PeerMessage): void {
+    if (message.type === 'raft' && message.message.type === 'append-response') {
+      server.heardMs.set(message.message.from, this.#queue.now);
+    }
+    life.member.receive(from, message);
+  }
+
+  #serverOf(id: MemberId): Server | undefined {
+    return this.#servers.get(Number(id.slice(0, id.indexOf('.'))));
   }
 
   // ---------------------------------------------------------------- faults
 
   #scheduleFaults(): void {
     const faults: [number, () => void][] = [
-      [150, () => this.#proposeSomewhere()],
+      [150, () => this.#propose(this.#anyServer())],
       [600, () => this.#changeNetwork()],
-      [900, () => this.#crash(this.#anyMember())],
-      [1_500, () => this.#pause(this.#anyMember())],
-      [1_200, () => this.#changeMembership()],
-      [2_500, () => this.#transferLeadership()],
-      [6_000, () => this.#wipeOne()],
+      [900, () => this.#crash(this.#anyServer())],
+      [1_500, () => this.#pause(this.#anyServer())],
+      [2_000, () => this.#troubleDisk(this.#anyServer())],
+      [2_500, () => this.#handOver(this.#anyServer())],
+      [800, () => this.#loseConnection()],
+      [this.isGentle ? 3_000 : 700, () => this.#meddle()],
+      this.isGentle ? [2_000, () => this.#changeList()] : [3_000, () => this.#wipe(this.#anyServer())],
+      [3_000, () => this.#wipeGently(this.#anyServer())],
     ];
     for (const [everyMs, fault] of faults) {
       const again = () => {
@@ -408,22 +430,30 @@ export class Simulation {
     }
   }
 
-  #anyMember(): Member {
-    return this.#random.pick([...this.#members.values()]);
+  #anyServer(): Server {
+    return this.#random.pick([...this.#servers.values()]);
   }
 
-  #leaders(): ProductionRaft[] {
-    return [...this.#members.values()].flatMap(({ raft, isPaused }) =>
-      raft?.role === ROLE.leader && !isPaused ? [raft] : [],
-    );
+  #anyListed(): Server {
+    return this.#servers.get(this.#random.pick(this.#list)) as Server;
   }
 
-  #proposeSomewhere(): void {
-    for (const raft of this.#leaders()) {
-      this.exercise.proposals++;
-      raft.propose(Buffer.from(`${++this.#commands}`));
-      this.#drive(this.#members.get(raft.id) as Member);
-    }
+  #propose({ life }: Server): void {
+    if (life === null || life.isPaused) return;
+    const command = `${++this.#commands}`;
+    this.exercise.proposals++;
+    this.#proposedMs.set(command, this.#queue.now);
+    life.member.propose(Buffer.from(command), (error) => {
+      if (error === null) {
+        this.exercise.confirmed++;
+        this.#confirmed.add(command);
+        if (!life.state.split(',').includes(command)) throw new Violation(`${command} is confirmed and not applied`);
+      } else if (error.code === 'unconfirmed') this.exercise.unconfirmed++;
+      else {
+        this.exercise.refused++;
+        this.#refused.add(command);
+      }
+    });
   }
 
   #changeNetwork(): void {
@@ -431,7 +461,7 @@ export class Simulation {
     this.#delayMaxMs = this.#random.pick([5, 5, 50, 300]);
     this.#lossRate = this.#random.pick([0, 0, 0.02, 0.3]);
     this.#repeatRate = this.#random.pick([0, 0.05, 0.3]);
-    const servers = [...new Set([...this.#members.values()].map(({ server }) => server))];
+    const servers = [...this.#servers.keys()];
     const kind = this.#random.between(0, 3);
     if (kind === 0) {
       this.exercise.partitions++;
@@ -443,77 +473,184 @@ export class Simulation {
     }
   }
 
-  #pause(member: Member): void {
-    if (member.raft === null || member.isPaused) return;
-    member.isPaused = true;
-    this.exercise.pauses++;
-    const { life } = member;
-    this.#queue.after(this.#random.between(100, 4_000), () => this.#resume(member, life));
+  #handOver({ life }: Server): void {
+    if (life?.member.handOver() === true) this.exercise.transfers++;
   }
 
-  #resume(member: Member, life: number): void {
-    if (member.life !== life || !member.isPaused) return;
-    member.isPaused = false;
-    member.leadsSinceMs = Number.POSITIVE_INFINITY;
-    for (const message of member.inbox.splice(0)) {
-      if (member.life !== life) return;
-      this.#step(member, message);
-    }
-  }
-
-  #transferLeadership(): void {
-    const raft = this.#leaders()[0];
-    if (raft === undefined || raft.progress.size === 0) return;
-    this.exercise.transfers++;
-    raft.transfer(this.#random.pick([...raft.progress.keys()]));
-    this.#drive(this.#members.get(raft.id) as Member);
-  }
-
-  /** One step of membership: a learner made or unmade, a voter added or removed. */
-  #changeMembership(): void {
+  /** Asks leaders for one voter less, and at once for another: the core must refuse the second (thesis, 4.1). */
+  #meddle(): void {
     for (const raft of this.#leaders()) {
       const { voters, learners } = raft.membership;
-      const present = [...this.#members.keys()];
-      const outside = present.filter((id) => !voters.includes(id) && !learners.includes(id));
-      const options: Membership[] = [];
-      if (outside.length > 0) options.push({ voters, learners: [...learners, this.#random.pick(outside)].sort() });
-      if (learners.length > 0) {
-        const id = this.#random.pick(learners);
-        const others = learners.filter((l) => l !== id);
-        options.push({ voters: [...voters, id].sort(), learners: others }, { voters, learners: others });
-      }
-      if (voters.length > 1) {
-        const id = this.#random.pick(voters);
-        options.push({ voters: voters.filter((v) => v !== id), learners });
-        // more than one at once, which the core must refuse
-        const few = voters.filter(() => this.#random.chance(0.5));
-        if (few.length > 0) options.push({ voters: few, learners });
-      }
-      // as its operator would: a change that leaves no majority of living voters is not asked for
-      const sane = options.filter((m) => m.voters.filter((id) => this.#members.has(id)).length * 2 > m.voters.length);
-      if (sane.length === 0) continue;
-      const index = raft.proposeMembership(this.#random.pick(sane));
-      if (typeof index === 'number') this.exercise.membershipChanges++;
-      this.#drive(this.#members.get(raft.id) as Member);
+      // one less, as admission.ts would allow itself: fewer, and the rest could found a cluster beside it
+      if (voters.length < 3 || voters.length !== this.#list.length) continue;
+      const [one, other] = [this.#random.pick(voters), this.#random.pick(voters)];
+      const less = voters.filter((id) => id !== one);
+      const answering = less.filter((id) => id === raft.id || !this.#isKnownSilent(raft, id));
+      const isSafe = answering.length * 2 > less.length && voters.every((id) => this.#isRunning(id));
+      if (this.isGentle && !isSafe) continue;
+      raft.proposeMembership({ voters: less, learners });
+      raft.proposeMembership({ voters: less.filter((id) => id !== other), learners });
     }
   }
 
-  /** Wipes a member where the voters keep a majority that remembers: more than that no protocol survives. */
-  #wipeOne(): void {
-    const memberships = [...this.#members.values()].flatMap(({ raft, disk }) => [
-      raft?.membership,
-      disk.snapshot.membership,
-      ...disk.entries.map(({ payload }) => (payload.kind === 'membership' ? payload.membership : undefined)),
-    ]);
-    const victim = this.#anyMember();
-    const isSafe = memberships.every((m) => {
-      if (m === undefined || m.voters.length === 0) return true;
-      const left = m.voters.filter((id) => id !== victim.id && this.#members.has(id)).length;
-      return left >= Math.floor(m.voters.length / 2) + 1;
+  #loseConnection(): void {
+    this.#anyServer().life?.member.reportUnreachable(this.#anyServer().id);
+  }
+
+  #crash(server: Server): void {
+    if (server.life === null) return;
+    // without a disk a crash takes the memory, too
+    if (server.disk === null && this.isGentle && !this.#mayForget(server)) return;
+    this.exercise.crashes++;
+    this.#say(server.id, 'crashes');
+    if (server.disk === null) this.exercise.wipes++;
+    this.#end(server);
+    const downMs = this.#random.chance(0.5) ? this.#random.between(1, 50) : this.#random.between(50, 5_000);
+    this.#queue.after(downMs, () => this.#start(server));
+  }
+
+  #end(server: Server): void {
+    server.life = null;
+    server.reign = null;
+    server.disk?.crash();
+  }
+
+  #pause(server: Server): void {
+    const { life } = server;
+    if (life === null || life.isPaused) return;
+    life.isPaused = true;
+    this.exercise.pauses++;
+    this.#queue.after(this.#random.between(100, 4_000), () => this.#resume(server, life));
+  }
+
+  #resume(server: Server, life: Life): void {
+    if (server.life !== life || !life.isPaused) return;
+    life.isPaused = false;
+    server.reign = null;
+    for (const { from, message } of life.inbox.splice(0)) {
+      if (server.life === life) this.#receive(server, life, from, message);
+    }
+  }
+
+  #troubleDisk({ disk }: Server): void {
+    if (disk === null) return;
+    disk.isFull = this.#random.chance(0.4);
+    disk.isSlow = this.#random.chance(0.4);
+    if (disk.isFull) this.exercise.diskFailures++;
+    this.#queue.after(this.#random.between(100, 3_000), () => {
+      disk.isFull = disk.isSlow = false;
     });
-    // entries on the way may hold memberships that nobody has yet: wipe only while no change is under way
-    const isQuiet = this.#leaders().every((raft) => raft.log.membership.index <= raft.commit);
-    if (isSafe && isQuiet && this.#leaders().length === 1) this.#wipe(victim);
+  }
+
+  /** The disk is gone, and with it the promises. */
+  #wipe(server: Server): void {
+    this.exercise.wipes++;
+    this.#say(server.id, 'is wiped');
+    this.#end(server);
+    server.disk?.wipe();
+    this.#queue.after(this.#random.between(50, 2_000), () => this.#start(server));
+  }
+
+  #wipeGently(server: Server): void {
+    if (this.#mayForget(server)) this.#wipe(server);
+  }
+
+  /**
+   * Whether every membership that anybody may go by keeps a majority of members that remember, without this server. More
+   * than that no protocol survives.
+   */
+  #mayForget({ id, life }: Server): boolean {
+    const others = [...this.#servers.values()].filter((server) => server.id !== id);
+    // of a server that is down nobody knows what it holds
+    if (others.some((server) => server.life === null) || life === null) return false;
+    const remembering = new Set(others.map((server) => server.life?.member.id));
+    const memberships = [...this.#servers.values()].flatMap((server) => {
+      const raft = server.life?.member.raft;
+      if (raft == null) return [];
+      const changes = raft.log
+        .slice(raft.log.firstIndex, raft.log.lastIndex, Number.POSITIVE_INFINITY)
+        .flatMap(({ payload }) => (payload.kind === 'membership' ? [payload.membership] : []));
+      return [raft.log.snapshot.membership, raft.membership, ...changes];
+    });
+    const isKept = memberships.every(({ voters }) => {
+      return voters.length === 0 || voters.filter((v) => remembering.has(v)).length * 2 > voters.length;
+    });
+    // the leader's own log may hold a change that is on its way; one leader, nothing under way
+    const leaders = this.#leaders();
+    const isQuiet = leaders.length === 1 && leaders.every((raft) => raft.log.membership.index <= raft.commit);
+    // a server that has yet to bind itself does not count for its cluster yet
+    const bound = others.filter((server) => server.life?.member.cluster != null).length;
+    // nor while the list changes: the same moment may take a member that is needed
+    const isListed =
+      leaders[0]?.membership.voters.map((v) => this.#serverOf(v)?.id).join() === this.#list.toSorted().join();
+    return isKept && isQuiet && isListed && bound * 2 > this.#list.length + 1;
+  }
+
+  #leaders(): Raft[] {
+    return [...this.#servers.values()].flatMap(({ life }) => {
+      const raft = life?.member.raft;
+      return raft?.role === ROLE.leader && !life?.isPaused ? [raft] : [];
+    });
+  }
+
+  /** One server more or less, as its operator would: in quiet times, and the lists are not changed all at once. */
+  #changeList(): void {
+    const leader = this.#leaders()[0];
+    const isSettled =
+      leader !== undefined &&
+      leader.commit >= leader.log.membership.index &&
+      this.#list.every((id) => leader.membership.voters.some((voter) => this.#serverOf(voter)?.id === id)) &&
+      leader.membership.voters.every((voter) => this.#isRunning(voter) || this.#isKnownSilent(leader, voter));
+    if (!isSettled || leader.membership.voters.length !== this.#list.length) return;
+    this.exercise.serverListChanges++;
+    this.#say(0, 'the server list changes');
+    const newest = Math.max(...this.#servers.keys());
+    if (this.#list.length > 1 && (this.#random.chance(0.5) || this.#list.length === SERVERS_MAX)) {
+      this.#removeServer(this.#random.pick(this.#list));
+    } else {
+      this.#list = [...this.#list, newest + 1];
+      this.#start(this.#addServer(newest + 1));
+    }
+    for (const server of this.#servers.values()) {
+      this.#queue.after(this.#random.between(1, 2_000), () => this.#reload(server, this.#list));
+    }
+  }
+
+  #isRunning(voter: MemberId): boolean {
+    return this.#serverOf(voter)?.life?.member.id === voter;
+  }
+
+  /** A member that is gone, and that the leader has noticed to be. */
+  #isKnownSilent(leader: Raft, voter: MemberId): boolean {
+    return (leader.progress.get(voter)?.silentTicks ?? 0) >= ELECTION_TICKS_MIN;
+  }
+
+  #removeServer(id: ServerId): void {
+    this.#list = this.#list.filter((other) => other !== id);
+    // its operator has it hand over, and stops it once the others have let go of it
+    const stop = () => {
+      const server = this.#servers.get(id);
+      if (server === undefined) return;
+      const isNeeded = [...this.#servers.values()].some(({ id: other, life }) => {
+        if (!this.#list.includes(other)) return false;
+        const raft = life?.member.raft;
+        if (life === null || (raft != null && raft.log.membership.index > raft.commit)) return true;
+        return raft?.membership.voters.some((voter) => this.#serverOf(voter) === server) === true;
+      });
+      server.life?.member.handOver();
+      if (isNeeded) this.#queue.after(500, stop);
+      else {
+        this.#end(server);
+        this.#servers.delete(id);
+      }
+    };
+    this.#queue.after(2_500, stop);
+  }
+
+  #reload(server: Server, list: readonly ServerId[]): void {
+    if (!list.includes(server.id)) return;
+    server.list = list;
+    server.life?.member.setServers(list);
   }
 
   // ---------------------------------------------------------------- the end
@@ -523,48 +660,74 @@ export class Simulation {
     this.#cut.clear();
     this.#lossRate = this.#repeatRate = 0;
     this.#delayMaxMs = 5;
-    for (const member of this.#members.values()) {
-      if (member.raft === null) this.#start(member);
-      else if (member.isPaused) this.#resume(member, member.life);
+    for (const server of this.#servers.values()) {
+      if (server.disk !== null) server.disk.isFull = server.disk.isSlow = false;
+      this.#reload(server, this.#list);
+      if (server.life === null) this.#start(server);
+      else this.#resume(server, server.life);
     }
   }
 
-  /** Proposes until something proposed after the healing is applied; returns nothing but what to look for. */
-  #settle(): string {
-    const goal = `goal${++this.#commands}`;
-    const propose = () => {
-      if (this.#hasSettled(goal)) return;
-      for (const raft of this.#leaders()) {
-        raft.propose(Buffer.from(goal));
-        this.#drive(this.#members.get(raft.id) as Member);
-      }
-      this.#queue.after(1_000, propose);
-    };
-    this.#queue.after(2_000, propose);
-    return goal;
+  /** Waits until all servers are one cluster, and what is proposed then is applied on all. */
+  #settle(): void {
+    const end = this.#queue.now + SETTLE_MS;
+    while (!this.#isOneCluster()) this.#wait(end, 'one cluster');
+    const command = `${++this.#commands}`;
+    this.#proposedMs.set(command, this.#queue.now);
+    let error: Error | null | undefined;
+    this.#anyListed().life?.member.propose(Buffer.from(command), (result) => {
+      error = result;
+    });
+    const isApplied = ({ life }: Server) => life?.state.split(',').includes(command) === true;
+    while (!this.#list.every((id) => isApplied(this.#servers.get(id) as Server))) {
+      if (error != null) throw new Violation(`liveness: a proposal fails once all is healed: ${error.message}`);
+      this.#wait(end, `${command} applied everywhere`);
+    }
   }
 
-  /** Every member of the leader's membership that is there has applied the goal. */
-  #hasSettled(goal: string): boolean {
-    const leader = this.#leaders().find((raft) => raft.log.membership.index <= raft.commit);
-    if (leader === undefined) return false;
-    const { voters, learners } = leader.membership;
-    return [...voters, ...learners].every((id) => {
-      const member = this.#members.get(id);
-      return member === undefined || member.state.includes(`${goal},`);
-    });
+  #wait(end: number, what: string): void {
+    if (this.#queue.now >= end) {
+      throw new Violation(`liveness: healed for ${SETTLE_MS} ms, and not ${what}: ${this.#describe()}`);
+    }
+    this.#runUntil(this.#queue.now + SETTLE_STEP_MS);
+  }
+
+  /** One leader whose voters are exactly the incarnations that run. */
+  #isOneCluster(): boolean {
+    const [raft, ...more] = this.#leaders();
+    if (raft === undefined || more.length > 0 || raft.log.membership.index > raft.commit) return false;
+    const running = [...this.#servers.values()].map(({ life }) => life?.member.id ?? '').sort();
+    const followers = [...this.#servers.values()].every(({ life }) => life?.member.raft?.leader === raft.id);
+    const { voters, learners } = raft.membership;
+    return followers && learners.length === 0 && voters.join() === running.join();
+  }
+
+  #checkOutcome(): void {
+    // for what was proposed in the storm and is applied only now
+    this.#runUntil(this.#queue.now + 1_000);
+    const states = new Set(this.#list.map((id) => this.#servers.get(id)?.life?.state ?? ''));
+    if (states.size > 1) throw new Violation(`the servers end with different states: ${[...states].join(' and ')}`);
+    const state = ([...states][0] ?? '').split(',');
+    const known = new Set(state);
+    if (known.size !== state.length) throw new Violation(`a command was applied twice: ${state}`);
+    for (const command of this.#refused) {
+      if (known.has(command)) throw new Violation(`${command} was refused, and is applied`);
+    }
+    if (!this.isGentle) return;
+    for (const command of this.#confirmed) {
+      if (!known.has(command)) throw new Violation(`${command} was confirmed, and is lost`);
+    }
+    const lived = [...this.#eras.values()].filter(({ aliveMs }) => aliveMs !== null);
+    if (lived.length > 1) throw new Violation(`a second cluster, although a majority kept its memory`);
   }
 
   #describe(): string {
-    return [...this.#members.values()]
-      .map(
-        ({ id, raft }) =>
-          `${id}: role ${raft?.role} term ${raft?.term} last ${raft?.log.lastIndex} commit ${raft?.commit} of ${JSON.stringify(raft?.membership)}`,
-      )
+    return [...this.#servers.values()]
+      .map(({ life, list }) => {
+        const { member } = life as Life;
+        const { raft } = member;
+        return `${member.id} of ${member.cluster}: role ${raft?.role} term ${raft?.term} leader ${raft?.leader} last ${raft?.log.lastIndex} commit ${raft?.commit} of ${JSON.stringify(raft?.membership)} list ${list}`;
+      })
       .join('; ');
   }
-}
-
-function serverOf(id: MemberId): string {
-  return id.slice(0, id.indexOf('.'));
 }

@@ -1,0 +1,647 @@
+/**
+ * One server's part in the consensus, without clock, sockets and files: those are ports. Main thread, and the simulator.
+ *
+ * It performs what the core (src/raft) asks for: persist, then send, then apply; and what formation.ts and admission.ts
+ * decide. While the storage works, messages and ticks go on, and nothing is sent that it has not confirmed.
+ *
+ *   fresh ── bind: persist cluster and incarnation ──► bound (a core runs) ── abandon: persist "fresh" ──► fresh
+ *
+ * Where the storage fails, no promise can be kept: the member falls silent, as one cut off would be, until its whole state
+ * is written (keeper.ts).
+ */
+
+import { Raft } from '../raft/raft.ts';
+import {
+  type Entry,
+  type MemberId,
+  type Membership,
+  type Message,
+  type Ready,
+  ROLE,
+  type Role,
+  type Snapshot,
+} from '../raft/types.ts';
+import { nextMembership } from './admission.ts';
+import {
+  certaintyTicks,
+  Formation,
+  type FreshStep,
+  type FreshView,
+  isClusterLost,
+  lostTicks,
+  patienceTicks,
+} from './formation.ts';
+import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
+import { Keeper } from './keeper.ts';
+import { type Attempt, Proposals } from './proposals.ts';
+import { Reports } from './reports.ts';
+import type {
+  Announce,
+  ClusterId,
+  MemberStatus,
+  Network,
+  PeerMessage,
+  Position,
+  ProposalError,
+  Report,
+  ServerId,
+  StateMachine,
+  Storage,
+  StoredState,
+} from './types.ts';
+
+/** Appends under way to one follower, and entries in one. */
+const IN_FLIGHT_MAX = 16;
+const BATCH_MAX = 64;
+
+export interface MemberOptions {
+  readonly serverId: ServerId;
+  /** All servers of the group, this one included. */
+  readonly servers: readonly ServerId[];
+  /** Invariant: heartbeatTicks < electionTicksMin < electionTicksMax. */
+  readonly heartbeatTicks: number;
+  readonly electionTicksMin: number;
+  readonly electionTicksMax: number;
+  readonly proposalTicks: number;
+  /** Ticks from one attempt of a storage that failed to the next. */
+  readonly storageRetryTicks: number;
+  /** Entries kept in front of a snapshot, and from one snapshot to the next. */
+  readonly reservedEntries: number;
+  readonly snapshotDistance: number;
+}
+
+export interface MemberPorts {
+  readonly network: Network;
+  readonly storage: Storage;
+  readonly stateMachine: StateMachine;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Never gives the same twice, anywhere: [0-9a-f]+. */
+  readonly randomId: () => string;
+  readonly report: Report;
+}
+
+/** A core and the cluster it works for. */
+interface Bond {
+  readonly cluster: ClusterId;
+  readonly raft: Raft;
+}
+
+export class Member {
+  readonly #options: MemberOptions;
+  readonly #ports: MemberPorts;
+  readonly #reports = new Reports();
+  readonly #proposals: Proposals;
+  #servers: readonly ServerId[];
+  /** What `contacts` gave last, and for what. */
+  #contacts: { servers: readonly ServerId[] | null; membership: Membership | null; others: readonly ServerId[] } = {
+    servers: null,
+    membership: null,
+    others: [],
+  };
+  #nowTick = 0;
+  #id: MemberId;
+  #bond: Bond | null = null;
+  /** Of a fresh server. */
+  #formation: Formation;
+  /** Of what the state machine holds. */
+  #position: Position = NOWHERE;
+
+  readonly #keeper: Keeper;
+  #isPumping = false;
+  #mustRewrite = false;
+
+  #leaderlessTicks = 0;
+  /** For how long all that is heard has said that the cluster is lost. */
+  #lostTicks = 0;
+  /** Until then no further refusal to take this server in is reported. */
+  #quietUntilTick = 0;
+  #seen: { role: Role; leader: MemberId | null; term: number } = { role: ROLE.follower, leader: null, term: 0 };
+  /** A leader's: fresh servers that ask to be taken in, and when they last did. */
+  readonly #joiners = new Map<ServerId, { readonly member: MemberId; readonly atTick: number }>();
+
+  constructor(options: MemberOptions, ports: MemberPorts, restored: StoredState) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#servers = options.servers;
+    this.#proposals = new Proposals(Math.floor(ports.random() * 2 ** 48));
+    this.#keeper = new Keeper(ports.storage, ports.report, options.storageRetryTicks);
+    this.#formation = new Formation(options, ports.random, 0);
+    if (restored.kind === 'bound') {
+      const { member, cluster, snapshot } = restored;
+      this.#id = member;
+      this.#bond = { cluster, raft: this.#newRaft(restored) };
+      this.#restore(cluster, snapshot);
+      return;
+    }
+    this.#id = memberId(options.serverId, ports.randomId());
+    if (restored.legacy === null) return;
+    this.#position = restored.legacy.position;
+    ports.stateMachine.restore(restored.legacy.data);
+  }
+
+  get id(): MemberId {
+    return this.#id;
+  }
+  get cluster(): ClusterId | null {
+    return this.#bond?.cluster ?? null;
+  }
+  /** The core, to look at. Null: a fresh server. */
+  get raft(): Raft | null {
+    return this.#bond?.raft ?? null;
+  }
+  get isStorageFailed(): boolean {
+    return this.#keeper.isFailed;
+  }
+  get #isLeader(): boolean {
+    return this.#bond?.raft.role === ROLE.leader;
+  }
+  /** Neither fresh nor bound for the moment: the change from one to the other is being written. */
+  get #isBetween(): boolean {
+    return this.#bond === null && this.#keeper.isBusy;
+  }
+
+  /** Servers to be in touch with: those listed, and those that are members still. Does not hold this one. */
+  get contacts(): readonly ServerId[] {
+    const membership = this.#bond?.raft.membership ?? null;
+    if (this.#contacts.servers !== this.#servers || this.#contacts.membership !== membership) {
+      const members = membership === null ? [] : [...membership.voters, ...membership.learners].map(serverOf);
+      const others = new Set([...this.#servers, ...members]);
+      others.delete(this.#options.serverId);
+      this.#contacts = { servers: this.#servers, membership, others: [...others] };
+    }
+    return this.#contacts.others;
+  }
+
+  // ---------------------------------------------------------------- input
+
+  tick(): void {
+    this.#nowTick++;
+    this.#proposals.expire(this.#nowTick);
+    this.#keeper.tick();
+    if (this.#keeper.isFailed || this.#isBetween) return;
+    if (this.#mustRewrite && !this.#keeper.isBusy) this.#rewrite();
+    if (this.#bond === null) this.#takeSteps(this.#formation.tick(this.#freshView()));
+    else this.#tickBound(this.#bond);
+    if (this.#nowTick % this.#options.heartbeatTicks === 0) this.#announceIfUnsettled();
+    this.#pump();
+  }
+
+  /**
+   * A message from another server. Returns a reason to have nothing to do with the sender for now, or null.
+   * Messages of no use are ignored.
+   */
+  receive(from: ServerId, message: PeerMessage): string | null {
+    if (this.#keeper.isFailed) return null;
+    const reason = this.#receive(from, message);
+    this.#pump();
+    return reason;
+  }
+
+  /** `done` is called once: with null after `data` has been applied here, otherwise with what is known. */
+  propose(data: Uint8Array, done: (error: ProposalError | null) => void): void {
+    this.#proposals.add(data, this.#nowTick + this.#options.proposalTicks, done);
+    this.#pump();
+  }
+
+  /** The list of servers has changed; this one is in it. */
+  setServers(servers: readonly ServerId[]): void {
+    this.#servers = servers;
+  }
+
+  /** Writes the whole state anew: the storage seals it under another key from now on. */
+  rewrite(): void {
+    this.#mustRewrite = true;
+  }
+
+  /** The connection to `server` is lost: what was under way to it may be, too. */
+  reportUnreachable(server: ServerId): void {
+    if (this.#bond === null) return;
+    for (const id of this.#bond.raft.progress.keys()) {
+      if (serverOf(id) === server) this.#bond.raft.reportUnreachable(id);
+    }
+  }
+
+  /** Hands leadership to the voter that is furthest. Returns whether there is one to hand it to. */
+  handOver(): boolean {
+    if (this.#bond === null || !this.#isLeader) return false;
+    const { raft } = this.#bond;
+    const heirs = [...raft.progress]
+      .filter(
+        ([id, { silentTicks }]) => raft.membership.voters.includes(id) && silentTicks < this.#options.electionTicksMin,
+      )
+      .sort(([, a], [, b]) => b.match - a.match);
+    const heir = heirs[0];
+    if (heir === undefined) return false;
+    raft.transfer(heir[0]);
+    this.#pump();
+    return true;
+  }
+
+  /** The member ends. */
+  stop(): void {
+    this.#proposals.abandon();
+  }
+
+  // ---------------------------------------------------------------- output
+
+  /** What this server says of itself to `to`. */
+  announceTo(to: ServerId): Announce {
+    const { cluster } = this;
+    const raft = this.#isBetween ? null : this.raft;
+    return {
+      type: 'announce',
+      member: this.#id,
+      cluster: raft === null ? null : cluster,
+      leader: raft?.leader ?? null,
+      excludes: raft === null ? null : this.#excluded(raft, to),
+      position: this.#position,
+    };
+  }
+
+  /** Members as far as known here; `tickMs` is the length of a tick. */
+  members(tickMs: number): MemberStatus[] {
+    const { raft } = this;
+    if (raft === null) return [];
+    const { voters, learners } = raft.membership;
+    return [...voters, ...learners]
+      .map((member): MemberStatus => {
+        const progress = raft.progress.get(member);
+        const isSelf = member === this.#id;
+        return {
+          member,
+          serverId: serverOf(member),
+          isSelf,
+          isLeader: raft.leader === member,
+          isVoter: voters.includes(member),
+          match: isSelf ? raft.log.lastIndex : (progress?.match ?? null),
+          applied: isSelf ? raft.applied : (progress?.applied ?? null),
+          lastContactMs: isSelf
+            ? 0
+            : Number.isFinite(progress?.silentTicks)
+              ? (progress?.silentTicks ?? 0) * tickMs
+              : null,
+        };
+      })
+      .sort((a, b) => a.serverId - b.serverId);
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  #receive(from: ServerId, message: PeerMessage): string | null {
+    switch (message.type) {
+      case 'announce':
+        return this.#onAnnounce(from, message);
+      case 'raft':
+        return serverOf(message.message.from) === from ? this.#onRaft(message.cluster, message.message) : 'bad-frame';
+      case 'join':
+        this.#onJoin(from, message.cluster, message.member);
+        return null;
+      case 'join-refused':
+        this.#onJoinRefused(from, message.member, message.reason);
+        return null;
+      case 'found-request':
+        if (this.#bond !== null || this.#isBetween) return null;
+        this.#takeSteps(this.#formation.requested(from, message.member, message.position, this.#freshView()));
+        return null;
+      case 'found-grant':
+        if (this.#bond !== null || this.#isBetween) return null;
+        this.#takeSteps(this.#formation.granted(from, message.founder, message.member, this.#freshView()));
+        return null;
+      case 'propose':
+        this.#onPropose(from, message.cluster, message.id, message.data);
+        return null;
+      case 'proposed':
+        this.#proposals.placed(message.id, message.index, message.term, (index) => this.#appliedTermAt(index));
+        return null;
+      case 'propose-refused':
+        this.#proposals.refused(message.id);
+        return null;
+    }
+  }
+
+  #onAnnounce(from: ServerId, announce: Announce): string | null {
+    if (serverOf(announce.member) !== from) return 'bad-frame';
+    this.#reports.note(from, announce, this.#nowTick);
+    const bond = this.#bond;
+    if (bond === null) return null;
+    // answered only where the other looks for a leader: two that have one would answer each other for ever
+    if (announce.leader === null && bond.raft.leader !== null) this.#send(from, this.announceTo(from));
+    if (announce.cluster === null) return null;
+    if (announce.cluster !== bond.cluster) return 'other-cluster';
+    if (announce.excludes === this.#id && announce.leader === announce.member && !this.#keeper.isBusy) {
+      this.#abandon(bond, 'the leader says that this incarnation is no member any more');
+    }
+    return null;
+  }
+
+  #onRaft(cluster: ClusterId, message: Message): string | null {
+    if (this.#bond === null) {
+      if (message.to === this.#id && !this.#isBetween && isBinding(message)) this.#bind(cluster, message);
+      return null;
+    }
+    if (cluster !== this.#bond.cluster) return 'other-cluster';
+    if (!isSound(message)) return 'bad-frame';
+    this.#bond.raft.step(message);
+    return null;
+  }
+
+  #onJoin(from: ServerId, cluster: ClusterId, member: MemberId): void {
+    if (this.#bond?.cluster !== cluster || !this.#isLeader || serverOf(member) !== from) return;
+    const { raft } = this.#bond;
+    const refuse = (reason: string) => this.#send(from, { type: 'join-refused', member, reason });
+    if (!this.#servers.includes(from)) {
+      refuse(`server ${from} is not in the leader's server list; add it there and reload`);
+      return;
+    }
+    const active = raft.membership.voters.find((id) => serverOf(id) === from && id !== member && !this.#isSilent(id));
+    if (active === undefined) this.#joiners.set(from, { member, atTick: this.#nowTick });
+    else if (raft.progress.get(active)?.silentTicks === 0) {
+      refuse(
+        `server_id ${from} still answers as ${active}; if that is another machine, give this one its own server_id`,
+      );
+    }
+  }
+
+  #onJoinRefused(by: ServerId, member: MemberId, reason: string): void {
+    if (member !== this.#id || this.#bond !== null || this.#nowTick < this.#quietUntilTick) return;
+    this.#quietUntilTick = this.#nowTick + lostTicks(this.#options);
+    this.#ports.report('warn', 'not taken into the cluster', { by, reason });
+  }
+
+  #onPropose(from: ServerId, cluster: ClusterId, id: number, data: Uint8Array): void {
+    const result = this.#bond?.cluster === cluster ? this.#bond.raft.propose(data) : 'not-leader';
+    if (typeof result === 'number') {
+      this.#send(from, { type: 'proposed', id, index: result, term: this.#bond?.raft.term ?? 0 });
+    } else this.#send(from, { type: 'propose-refused', id });
+  }
+
+  #send(to: ServerId, message: PeerMessage): void {
+    this.#ports.network.send(to, message);
+  }
+
+  /** While it has no leader a server says so to all: whoever knows better answers. */
+  #announceIfUnsettled(): void {
+    if (this.#isBetween || this.#bond?.raft.leader != null) return;
+    for (const server of this.contacts) this.#send(server, this.announceTo(server));
+  }
+
+  /** The member of this cluster that `to` takes itself for, where a committed membership says that it is none. */
+  #excluded(raft: Raft, to: ServerId): MemberId | null {
+    if (raft.role !== ROLE.leader || raft.log.membership.index > raft.commit) return null;
+    const report = this.#reports.recent(to, this.#nowTick, lostTicks(this.#options));
+    if (report === null || report.cluster !== this.#bond?.cluster) return null;
+    const { voters, learners } = raft.membership;
+    return voters.includes(report.member) || learners.includes(report.member) ? null : report.member;
+  }
+
+  // ---------------------------------------------------------------- fresh
+
+  #freshView(): FreshView {
+    return {
+      self: this.#options.serverId,
+      member: this.#id,
+      listed: this.#servers,
+      position: this.#position,
+      reports: this.#reports,
+      nowTick: this.#nowTick,
+    };
+  }
+
+  #takeSteps(steps: readonly FreshStep[]): void {
+    for (const step of steps) {
+      if (step.kind === 'send') this.#send(step.to, step.message);
+      else this.#found(step.generation, step.members);
+    }
+  }
+
+  #found(generation: number, members: readonly MemberId[]): void {
+    const cluster = clusterId(generation, this.#ports.randomId());
+    const voters = this.#servers.map((s) => members.find((id) => serverOf(id) === s) ?? placeholder(s)).sort();
+    const data = this.#ports.stateMachine.snapshot();
+    this.#ports.report('info', 'founding a cluster', { cluster, members: members.length, servers: voters.length });
+    this.#enter(cluster, { index: 1, term: 1, membership: { voters, learners: [] }, data }, (raft) => raft.campaign());
+  }
+
+  /** A cluster that has taken this incarnation in speaks to it: from now on it belongs to that one alone. */
+  #bind(cluster: ClusterId, message: Message): void {
+    this.#ports.report('info', 'belongs to a cluster', { cluster, member: this.#id });
+    this.#enter(cluster, EMPTY_SNAPSHOT, (raft) => raft.step(message));
+  }
+
+  #enter(cluster: ClusterId, snapshot: Snapshot, begin: (raft: Raft) => void): void {
+    const state = boundState(cluster, this.#id, snapshot);
+    this.#keeper.replace(
+      () => state,
+      () => {
+        const raft = this.#newRaft(state);
+        this.#bond = { cluster, raft };
+        this.#leaderlessTicks = this.#lostTicks = 0;
+        begin(raft);
+        this.#pump();
+      },
+    );
+  }
+
+  // ---------------------------------------------------------------- bound
+
+  #newRaft({ member: id, hardState, snapshot, entries }: StoredState & { kind: 'bound' }): Raft {
+    const { heartbeatTicks, electionTicksMin, electionTicksMax } = this.#options;
+    const { random } = this.#ports;
+    const timing = { heartbeatTicks, electionTicksMin, electionTicksMax };
+    const window = { inFlightMax: IN_FLIGHT_MAX, batchMax: BATCH_MAX };
+    return new Raft({ id, ...timing, ...window, random }, { hardState, snapshot, entries });
+  }
+
+  #tickBound(bond: Bond): void {
+    const { raft } = bond;
+    raft.tick();
+    if (raft.leader !== null) this.#leaderlessTicks = this.#lostTicks = 0;
+    else {
+      this.#leaderlessTicks++;
+      this.#reconsider(bond);
+    }
+    if (raft.role === ROLE.leader) this.#admit(raft);
+    else this.#joiners.clear();
+  }
+
+  /** Without a leader: is there hope? */
+  #reconsider(bond: Bond): void {
+    const { cluster, raft } = bond;
+    const { membership } = raft;
+    const certainty = certaintyTicks(this.#options);
+    const reports = this.#reports.allRecent(this.contacts, this.#nowTick, certainty);
+    const isPatienceOver = this.#leaderlessTicks >= patienceTicks(this.#options);
+    const view = { cluster, member: this.#id, membership, listed: this.#servers, reports, isPatienceOver };
+    this.#lostTicks = isClusterLost(view) ? this.#lostTicks + 1 : 0;
+    const isCertain = this.#lostTicks > certainty && this.#leaderlessTicks >= lostTicks(this.#options);
+    if (isCertain && !this.#keeper.isBusy) this.#abandon(bond, 'its cluster can never have a majority again');
+  }
+
+  #admit(raft: Raft): void {
+    const { electionTicksMin, electionTicksMax, snapshotDistance } = this.#options;
+    for (const [server, { atTick }] of this.#joiners) {
+      if (this.#nowTick - atTick > electionTicksMax) this.#joiners.delete(server);
+    }
+    const next = nextMembership({
+      membership: raft.membership,
+      listed: this.#servers,
+      joiners: new Map([...this.#joiners].map(([server, { member }]) => [server, member])),
+      isCaughtUp: (id) => {
+        const progress = raft.progress.get(id);
+        return (
+          progress !== undefined &&
+          progress.silentTicks < electionTicksMin &&
+          progress.match > 0 &&
+          progress.match + snapshotDistance >= raft.commit
+        );
+      },
+      isSilent: (id) => this.#isSilent(id),
+    });
+    if (next !== null && typeof raft.proposeMembership(next) === 'number') this.#reportMembership(next);
+  }
+
+  #isSilent(id: MemberId): boolean {
+    const progress = this.raft?.progress.get(id);
+    return progress !== undefined && progress.silentTicks >= this.#options.electionTicksMin;
+  }
+
+  #reportMembership({ voters, learners }: Membership): void {
+    this.#ports.report('info', 'membership changes', { voters, learners });
+  }
+
+  /** Forgets its promises, as a wiped server does, and keeps the state: another incarnation begins. */
+  #abandon({ cluster, raft }: Bond, why: string): void {
+    this.#ports.report('warn', 'leaves its cluster, to join or found another', { cluster, why, term: raft.term });
+    this.#bond = null;
+    this.#joiners.clear();
+    this.#proposals.abandon();
+    this.#id = memberId(this.#options.serverId, this.#ports.randomId());
+    this.#formation = new Formation(this.#options, this.#ports.random, this.#nowTick);
+    this.#rewrite();
+  }
+
+  #appliedTermAt(index: number): number | null | 'not-applied' {
+    const { raft } = this;
+    if (raft === null) return null;
+    return index > raft.applied ? 'not-applied' : raft.log.termAt(index);
+  }
+
+  // ---------------------------------------------------------------- persist, send, apply
+
+  /** Takes what the core has ready, one after the other, until there is nothing or the storage has to be waited for. */
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (this.#bond !== null && !this.#keeper.isBusy) {
+        const { raft } = this.#bond;
+        this.#proposals.send((id, data) => this.#attempt(id, data));
+        this.#reportChanges(raft);
+        if (!raft.hasReady()) return;
+        this.#process(this.#bond, raft.ready());
+      }
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #process(bond: Bond, ready: Ready): void {
+    const { hardState, entries, snapshot } = ready;
+    const whole = () => this.#wholeState();
+    const carryOut = () => {
+      this.#carryOut(bond, ready);
+      this.#pump();
+    };
+    if (snapshot !== null) this.#keeper.replace(whole, carryOut);
+    else if (hardState !== null || entries.length > 0) this.#keeper.append({ hardState, entries }, whole, carryOut);
+    else this.#carryOut(bond, ready);
+  }
+
+  /** All that the core asked to persist is. */
+  #carryOut(bond: Bond, ready: Ready): void {
+    const { cluster, raft } = bond;
+    for (const message of ready.messages) this.#send(serverOf(message.to), { type: 'raft', cluster, message });
+    if (ready.snapshot !== null) this.#restore(cluster, ready.snapshot);
+    for (const entry of ready.committed) this.#apply(cluster, entry);
+    raft.advance(ready);
+    if (ready.snapshot !== null) this.#proposals.restored(ready.snapshot.index);
+    for (const { index, term } of ready.committed) this.#proposals.applied(index, term);
+    const { reservedEntries, snapshotDistance } = this.#options;
+    if (raft.applied - raft.log.snapshot.index < snapshotDistance) return;
+    raft.compact(this.#ports.stateMachine.snapshot(), reservedEntries);
+    this.#rewrite();
+  }
+
+  #rewrite(): void {
+    this.#mustRewrite = false;
+    this.#keeper.replace(
+      () => this.#wholeState(),
+      () => this.#pump(),
+    );
+  }
+
+  #wholeState(): StoredState {
+    if (this.#bond === null) {
+      const legacy = { position: this.#position, data: this.#ports.stateMachine.snapshot() };
+      return { kind: 'fresh', legacy: this.#position.generation === 0 ? null : legacy };
+    }
+    const { cluster, raft } = this.#bond;
+    const { snapshot, lastIndex } = raft.log;
+    const entries = raft.log.slice(snapshot.index + 1, lastIndex, Number.POSITIVE_INFINITY);
+    return { kind: 'bound', cluster, member: this.#id, hardState: raft.hardState, snapshot, entries };
+  }
+
+  #restore(cluster: ClusterId, { index, term, data }: Snapshot): void {
+    this.#ports.stateMachine.restore(data);
+    if (index > 0) this.#position = { generation: generationOf(cluster), term, index };
+  }
+
+  #apply(cluster: ClusterId, { index, term, payload }: Entry): void {
+    if (payload.kind === 'command') this.#ports.stateMachine.apply(payload.data);
+    this.#position = { generation: generationOf(cluster), term, index };
+  }
+
+  /** A proposal made here that waits for a leader. */
+  #attempt(id: number, data: Uint8Array): Attempt {
+    if (this.#bond === null) return 'no-leader';
+    const { cluster, raft } = this.#bond;
+    if (raft.role === ROLE.leader) {
+      const index = raft.propose(data);
+      return typeof index === 'number' ? { index, term: raft.term } : 'no-leader';
+    }
+    if (raft.leader === null) return 'no-leader';
+    this.#send(serverOf(raft.leader), { type: 'propose', cluster, id, data });
+    return 'sent';
+  }
+
+  /** An operator, and a test, can tell from the log who led when. */
+  #reportChanges(raft: Raft): void {
+    const { role, leader, term } = raft;
+    const before = this.#seen;
+    if (role === before.role && leader === before.leader && term === before.term) return;
+    this.#seen = { role, leader, term };
+    if (role === ROLE.leader && (before.role !== ROLE.leader || before.term !== term)) {
+      this.#ports.report('info', 'leads the cluster', { term, cluster: this.cluster });
+    } else if (role !== ROLE.leader && before.role === ROLE.leader) {
+      this.#ports.report('info', 'leads no more', { term, leader });
+    } else if (leader !== null && leader !== before.leader && role !== ROLE.leader) {
+      this.#ports.report('info', 'follows a leader', { term, leader });
+    }
+  }
+}
+
+/** What makes a fresh server a member: an election or a log that names its incarnation. */
+function isBinding({ type }: Message): boolean {
+  return type === 'append-request' || type === 'snapshot-request' || type === 'vote-request';
+}
+
+/** The core trusts its peers to send entries in order; a faulty one must not bring this server down. */
+function isSound(message: Message): boolean {
+  if (message.type !== 'append-request') return true;
+  return message.entries.every(({ index }, i) => index === message.previousIndex + 1 + i);
+}
+
+function boundState(cluster: ClusterId, member: MemberId, snapshot: Snapshot): StoredState & { kind: 'bound' } {
+  return { kind: 'bound', cluster, member, hardState: { term: snapshot.term, vote: null }, snapshot, entries: [] };
+}

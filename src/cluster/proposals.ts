@@ -1,0 +1,125 @@
+/**
+ * Proposals made at this server, until it is known what became of them. Pure: time is ticks.
+ *
+ *   waiting ── a leader is known ──► sent (to another server) ──► placed at (index, term) ──► applied
+ *      ▲                               │ refused
+ *      └───────────────────────────────┘
+ *
+ * Each is proposed at most once: one that was sent and not answered may be in the log.
+ */
+
+import { ProposalError } from './types.ts';
+
+/** Beyond these the proposer is told to wait. */
+const PENDING_MAX = 1_000;
+
+type Stage =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'sent' }
+  | { readonly kind: 'placed'; readonly index: number; readonly term: number };
+
+interface Pending {
+  readonly data: Uint8Array;
+  readonly untilTick: number;
+  readonly done: (error: ProposalError | null) => void;
+  stage: Stage;
+}
+
+export type Attempt = { readonly index: number; readonly term: number } | 'sent' | 'no-leader';
+
+export class Proposals {
+  readonly #pending = new Map<number, Pending>();
+  #lastId: number;
+
+  /** `firstId` is drawn anew at each start: an answer to a former process must not pass for one to this. */
+  constructor(firstId: number) {
+    this.#lastId = firstId;
+  }
+
+  add(data: Uint8Array, untilTick: number, done: (error: ProposalError | null) => void): void {
+    if (this.#pending.size >= PENDING_MAX) {
+      done(new ProposalError('no-leader', `${PENDING_MAX} proposals are waiting already; nothing was changed`));
+      return;
+    }
+    this.#pending.set(++this.#lastId, { data, untilTick, done, stage: { kind: 'waiting' } });
+  }
+
+  /** Tries those that wait. `attempt` proposes, or sends to the leader. */
+  send(attempt: (id: number, data: Uint8Array) => Attempt): void {
+    for (const [id, pending] of this.#pending) {
+      if (pending.stage.kind !== 'waiting') continue;
+      const result = attempt(id, pending.data);
+      if (result === 'no-leader') return;
+      pending.stage = result === 'sent' ? { kind: 'sent' } : { kind: 'placed', ...result };
+    }
+  }
+
+  /** The leader has put one into its log. `termAt` tells what stands there by now, where that is applied. */
+  placed(id: number, index: number, term: number, termAt: (index: number) => number | null | 'not-applied'): void {
+    const pending = this.#pending.get(id);
+    if (pending?.stage.kind !== 'sent') return;
+    pending.stage = { kind: 'placed', index, term };
+    const applied = termAt(index);
+    if (applied !== 'not-applied') this.#settle(id, pending, applied === null ? unconfirmed() : outcome(applied, term));
+  }
+
+  /** The leader was none any more, and did not propose it. */
+  refused(id: number): void {
+    const pending = this.#pending.get(id);
+    if (pending?.stage.kind !== 'sent') return;
+    // under another id: a second refusal of this attempt must not pass for one of the next
+    this.#pending.delete(id);
+    this.#pending.set(++this.#lastId, { ...pending, stage: { kind: 'waiting' } });
+  }
+
+  /** The entry at `index` has been applied. */
+  applied(index: number, term: number): void {
+    for (const [id, pending] of this.#pending) {
+      const { stage } = pending;
+      if (stage.kind === 'placed' && stage.index === index) this.#settle(id, pending, outcome(term, stage.term));
+    }
+  }
+
+  /** A snapshot stands for all entries up to `index`, and does not tell which they were. */
+  restored(index: number): void {
+    for (const [id, pending] of this.#pending) {
+      const { stage } = pending;
+      if (stage.kind === 'placed' && stage.index <= index) this.#settle(id, pending, unconfirmed());
+    }
+  }
+
+  expire(nowTick: number): void {
+    for (const [id, pending] of this.#pending) {
+      if (nowTick < pending.untilTick) continue;
+      this.#settle(id, pending, pending.stage.kind === 'waiting' ? noLeader() : unconfirmed());
+    }
+  }
+
+  /** The member ends, or has left its cluster. */
+  abandon(): void {
+    for (const [id, pending] of this.#pending) {
+      if (pending.stage.kind !== 'waiting') this.#settle(id, pending, unconfirmed());
+    }
+  }
+
+  #settle(id: number, { done }: Pending, error: ProposalError | null): void {
+    this.#pending.delete(id);
+    done(error);
+  }
+}
+
+function outcome(found: number, expected: number): ProposalError | null {
+  if (found === expected) return null;
+  return new ProposalError('lost', 'the leader changed before a majority had it; nothing was changed, try again');
+}
+
+function noLeader(): ProposalError {
+  return new ProposalError('no-leader', 'no leader within client_req_timeout; nothing was changed');
+}
+
+function unconfirmed(): ProposalError {
+  return new ProposalError(
+    'unconfirmed',
+    'not confirmed within client_req_timeout; it may still take effect, on all edges or on none: look again',
+  );
+}

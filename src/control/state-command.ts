@@ -1,0 +1,88 @@
+/**
+ * The commands of the replicated state, one log entry each: MessagePack arrays that begin with a version. Pure; main
+ * thread.
+ *
+ *   [1, 'salt', SALT]
+ *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN]   the node is in the pool, with this weight and drain
+ *   [1, 'node', POOL, ADDRESS, null]            it is not, whatever the file says
+ *   [1, 'node', POOL, ADDRESS]                  as the file says: an earlier edit is withdrawn
+ */
+
+import { decode, encode } from '@msgpack/msgpack';
+import { WEIGHT_RANGE } from '../config/config.ts';
+
+const VERSION = 1;
+const SALT_CHARS_MAX = 256;
+const POOL_CHARS_MAX = 64;
+/** A name of 253 characters, or an IPv6 address with a zone, and a port. */
+const ADDRESS_CHARS_MAX = 320;
+
+/** What an operator has said of a node, over what the file says. */
+export type NodeEdit =
+  | { readonly kind: 'present'; readonly weight: number; readonly drain: boolean }
+  | { readonly kind: 'absent' };
+
+export type StateCommand =
+  | { readonly kind: 'salt'; readonly salt: string }
+  /** `edit` null: withdrawn. */
+  | { readonly kind: 'node'; readonly pool: string; readonly address: string; readonly edit: NodeEdit | null };
+
+/** Throws where the command breaks a bound of this file: apply would ignore it. */
+export function encodeCommand(command: StateCommand): Uint8Array {
+  const data = encode([VERSION, ...fieldsOf(command)]);
+  if (decodeCommand(data) === null) throw new RangeError(`not a command that could be applied: ${command.kind}`);
+  return data;
+}
+
+function fieldsOf(command: StateCommand): unknown[] {
+  if (command.kind === 'salt') return ['salt', command.salt];
+  return ['node', command.pool, command.address, ...encodeEdit(command.edit)];
+}
+
+/**
+ * Null for what this version does not know. A throw here would end every member of an older version at the first command
+ * of a newer one, and again at each start, since the entry stays in the log: a fleet could not be upgraded one machine at
+ * a time. Ignoring it gives the same state on all members of one version.
+ */
+export function decodeCommand(data: Uint8Array): StateCommand | null {
+  const fields = decodeArray(data);
+  if (fields === null || fields[0] !== VERSION) return null;
+  const [, kind, ...rest] = fields;
+  if (kind === 'salt') {
+    const [salt] = rest;
+    return rest.length === 1 && isText(salt, SALT_CHARS_MAX) ? { kind, salt } : null;
+  }
+  if (kind !== 'node') return null;
+  const [pool, address, ...values] = rest;
+  if (!isText(pool, POOL_CHARS_MAX) || !isText(address, ADDRESS_CHARS_MAX)) return null;
+  const edit = values.length === 0 ? null : decodeEdit(values);
+  return edit === undefined ? null : { kind, pool, address, edit };
+}
+
+/** The last fields of a `node` command, and of an edit in a snapshot. */
+export function encodeEdit(edit: NodeEdit | null): unknown[] {
+  if (edit === null) return [];
+  return edit.kind === 'absent' ? [null] : [edit.weight, edit.drain];
+}
+
+/** Undefined where the fields are no edit. */
+export function decodeEdit(fields: readonly unknown[]): NodeEdit | undefined {
+  const [weight, drain] = fields;
+  if (fields.length === 1 && weight === null) return { kind: 'absent' };
+  if (fields.length !== 2 || typeof weight !== 'number' || typeof drain !== 'boolean') return undefined;
+  const isWeight = Number.isInteger(weight) && weight >= WEIGHT_RANGE.min && weight <= WEIGHT_RANGE.max;
+  return isWeight ? { kind: 'present', weight, drain } : undefined;
+}
+
+function decodeArray(data: Uint8Array): unknown[] | null {
+  try {
+    const value = decode(data);
+    return Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isText(value: unknown, charsMax: number): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= charsMax;
+}

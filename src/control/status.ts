@@ -1,0 +1,40 @@
+/**
+ * What an edge says of itself: GET /status, and what `stekbal status` prints. Plain data, nothing secret. Main thread.
+ */
+
+import type { ClusterStatus } from '../cluster/types.ts';
+import type { NodeConfig } from '../config/config.ts';
+
+/** Nodes listed of one pool: a status is asked for often, and a pool may hold 100,000. */
+const NODES_SHOWN_MAX = 1_000;
+
+export interface EdgeStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeS: number;
+  readonly isDraining: boolean;
+  readonly cluster: ClusterStatus;
+  readonly workers: { readonly threads: number; readonly replaced: number };
+  readonly pools: readonly PoolStatus[];
+}
+
+export interface PoolStatus {
+  readonly name: string;
+  /** At least the length of `nodes`, which is cut at 1,000. */
+  readonly nodeCount: number;
+  readonly nodes: readonly NodeStatus[];
+}
+
+export interface NodeStatus {
+  readonly address: string;
+  readonly weight: number;
+  readonly drain: boolean;
+}
+
+export function poolStatus(name: string, nodes: readonly NodeConfig[]): PoolStatus {
+  return { name, nodeCount: nodes.length, nodes: nodes.slice(0, NODES_SHOWN_MAX).map(nodeStatus) };
+}
+
+export function nodeStatus({ address, weight, drain }: NodeConfig): NodeStatus {
+  return { address, weight, drain };
+}

@@ -1,0 +1,58 @@
+/** How edits lie over the nodes of the file. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { NodeConfig } from '../../src/config/config.ts';
+import { effectiveNodes } from '../../src/control/pool-edits.ts';
+import type { NodeEdit } from '../../src/control/state-command.ts';
+
+const FILE = ['10.0.0.2:80', '10.0.0.1:80', '10.0.0.3:80'].map((address) => node(address));
+
+test('without edits the nodes are those of the file', () => {
+  assert.equal(effectiveNodes(FILE, new Map()), FILE);
+});
+
+test('an edit changes a node in its place, takes it out, or adds one behind the others', () => {
+  const edits = new Map<string, NodeEdit>([
+    ['10.0.0.9:80', { kind: 'present', weight: 3, drain: false }],
+    ['10.0.0.1:80', { kind: 'present', weight: 2, drain: true }],
+    ['10.0.0.3:80', { kind: 'absent' }],
+  ]);
+  assert.deepEqual(effectiveNodes(FILE, edits), [
+    node('10.0.0.2:80'),
+    { ...node('10.0.0.1:80'), weight: 2, drain: true },
+    { ...node('10.0.0.9:80'), weight: 3 },
+  ]);
+});
+
+test('added nodes stand in the order of their addresses, whatever the order of the edits', () => {
+  const present = { kind: 'present', weight: 1, drain: false } as const;
+  const addresses = ['b:1', '[::1]:80', 'a:2', 'a:10'];
+  for (const order of [addresses, addresses.toReversed()]) {
+    const nodes = effectiveNodes([], new Map(order.map((address) => [address, present])));
+    assert.deepEqual(
+      nodes.map(({ address }) => address),
+      ['[::1]:80', 'a:10', 'a:2', 'b:1'],
+    );
+    assert.deepEqual(nodes[0], { address: '[::1]:80', host: '::1', port: 80, weight: 1, drain: false });
+  }
+});
+
+test('the absence of a node that the file does not name is no matter', () => {
+  assert.deepEqual(effectiveNodes(FILE, new Map([['10.0.0.9:80', { kind: 'absent' }]])), FILE);
+});
+
+test('an address that this version does not read is left out', () => {
+  const present = { kind: 'present', weight: 1, drain: false } as const;
+  const edits = new Map<string, NodeEdit>([
+    ['quic://a:1', present],
+    ['A:1', present],
+    ['a', present],
+  ]);
+  assert.deepEqual(effectiveNodes(FILE, edits), FILE);
+});
+
+function node(address: string): NodeConfig {
+  const [host = '', port] = address.split(':');
+  return { address, host, port: Number(port), weight: 1, drain: false };
+}

@@ -1,0 +1,178 @@
+/** The replicated state: the same commands give the same state, by whichever way they come. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encode } from '@msgpack/msgpack';
+import fc from 'fast-check';
+import { EDITS_MAX } from '../../src/control/pool-edits.ts';
+import { ReplicatedState, type StateChange } from '../../src/control/state.ts';
+import { decodeCommand, encodeCommand, type StateCommand } from '../../src/control/state-command.ts';
+
+const editArbitrary = fc.oneof(
+  fc.constant(null),
+  fc.constant({ kind: 'absent' } as const),
+  fc.record(
+    { kind: fc.constant('present' as const), weight: fc.integer({ min: 1, max: 256 }), drain: fc.boolean() },
+    { noNullPrototype: true },
+  ),
+);
+const commandArbitrary: fc.Arbitrary<StateCommand> = fc.oneof(
+  fc.string({ minLength: 1, maxLength: 40 }).map((salt) => ({ kind: 'salt' as const, salt })),
+  fc
+    .tuple(fc.constantFrom('a', 'b', 'é'), fc.integer({ min: 1, max: 6 }), editArbitrary)
+    .map(([pool, n, edit]) => ({ kind: 'node' as const, pool, address: `10.0.0.${n}:80`, edit })),
+);
+/** Log entries: commands, and what is none. */
+const entryArbitrary = fc.oneof(
+  { weight: 8, arbitrary: commandArbitrary.map(encodeCommand) },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 40 }) },
+);
+
+test('a command is decoded to what was encoded', () => {
+  fc.assert(
+    fc.property(commandArbitrary, (command) => assert.deepEqual(decodeCommand(encodeCommand(command)), command)),
+  );
+});
+
+test('a snapshot and a restore at any place change nothing of what follows', () => {
+  const run = (entries: readonly Uint8Array[], isRestored: (index: number) => boolean) => {
+    let state = new ReplicatedState();
+    for (const [index, entry] of entries.entries()) {
+      state.apply(entry);
+      if (!isRestored(index)) continue;
+      const next = new ReplicatedState();
+      next.restore(state.snapshot());
+      state = next;
+    }
+    return state.snapshot();
+  };
+  fc.assert(
+    fc.property(fc.array(entryArbitrary, { maxLength: 60 }), fc.array(fc.boolean()), (entries, restores) => {
+      const plain = run(entries, () => false);
+      assert.deepEqual(
+        run(entries, (index) => restores[index] === true),
+        plain,
+      );
+      assert.deepEqual(
+        run(entries, () => true),
+        plain,
+      );
+    }),
+  );
+});
+
+test('equal states have equal snapshots, in whatever order they came about', () => {
+  const node = (pool: string, address: string) =>
+    encodeCommand({ kind: 'node', pool, address, edit: { kind: 'present', weight: 2, drain: true } });
+  const edits = ['a', 'b'].flatMap((pool) => ['x:1', 'y:1', 'z:1'].map((address) => node(pool, address)));
+  const snapshots = [edits, edits.toReversed()].map((entries) => {
+    const state = new ReplicatedState();
+    for (const entry of entries) state.apply(entry);
+    return state.snapshot();
+  });
+  assert.deepEqual(snapshots[0], snapshots[1]);
+});
+
+test('the first salt stays', () => {
+  const state = new ReplicatedState();
+  for (const salt of ['first', 'second']) state.apply(encodeCommand({ kind: 'salt', salt }));
+  assert.equal(state.salt, 'first');
+});
+
+test('an edit that is withdrawn leaves nothing behind', () => {
+  const state = new ReplicatedState();
+  const empty = state.snapshot();
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'x:1', edit: { kind: 'absent' } }));
+  assert.equal(state.editsOf('a').get('x:1')?.kind, 'absent');
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'x:1', edit: null }));
+  assert.deepEqual(state.snapshot(), empty);
+});
+
+test('an empty snapshot is the state before the first entry', () => {
+  const state = new ReplicatedState();
+  state.apply(encodeCommand({ kind: 'salt', salt: 's' }));
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'x:1', edit: { kind: 'absent' } }));
+  state.restore(new Uint8Array());
+  assert.deepEqual(state.snapshot(), new ReplicatedState().snapshot());
+});
+
+test('what is no command of this version is ignored', () => {
+  const state = new ReplicatedState();
+  const before = state.snapshot();
+  const strangers: unknown[] = [
+    [2, 'salt', 's'],
+    [1, 'key', 'k'],
+    [1, 'salt'],
+    [1, 'salt', ''],
+    [1, 'salt', 's', 's'],
+    [1, 'salt', 7],
+    [1, 'node', 'a'],
+    [1, 'node', 'a', 'x:1', 0, false],
+    [1, 'node', 'a', 'x:1', 1.5, false],
+    [1, 'node', 'a', 'x:1', 257, false],
+    [1, 'node', 'a', 'x:1', 1, 1],
+    [1, 'node', 'a', 'x:1', 1, true, 'more'],
+    [1, 'node', 'a'.repeat(65), 'x:1', null],
+    [1, 'node', 'a', 'x'.repeat(321), null],
+    { version: 1 },
+    'salt',
+    null,
+  ];
+  for (const stranger of strangers) state.apply(encode(stranger));
+  for (const bytes of [[], [0xc1], [0x92, 1], [0xdd, 0xff, 0xff, 0xff, 0xff]]) state.apply(Uint8Array.from(bytes));
+  assert.deepEqual(state.snapshot(), before);
+});
+
+test('a snapshot that cannot be read changes nothing, and is an error', () => {
+  const state = new ReplicatedState();
+  state.apply(encodeCommand({ kind: 'salt', salt: 's' }));
+  const before = state.snapshot();
+  const unreadable: unknown[] = [
+    { version: 2, salt: null, pools: [] },
+    { version: 1, salt: 1, pools: [] },
+    { version: 1, salt: null, pools: [['a', [['x:1', 0, false]]]] },
+    { version: 1, salt: null, pools: [[1, [['x:1', null]]]] },
+    { version: 1, salt: null },
+    null,
+    7,
+  ];
+  for (const data of unreadable) assert.throws(() => state.restore(encode(data)), /not one that this version reads/);
+  assert.throws(() => state.restore(Uint8Array.of(0xc1)), /not one that this version reads/);
+  assert.deepEqual(state.snapshot(), before);
+});
+
+test('beyond the limit further nodes are ignored, those that are edited already can be changed', () => {
+  const state = new ReplicatedState();
+  const edit = (address: string, weight: number) =>
+    state.apply(encodeCommand({ kind: 'node', pool: 'a', address, edit: { kind: 'present', weight, drain: false } }));
+  for (let i = 0; i < EDITS_MAX; i++) edit(`n${i}:1`, 1);
+  const full = state.snapshot();
+  assert.equal(state.hasRoomFor('a', 'further:1'), false);
+  edit('further:1', 1);
+  assert.deepEqual(state.snapshot(), full);
+  assert.equal(state.hasRoomFor('a', 'n0:1'), true);
+  edit('n0:1', 9);
+  assert.deepEqual(state.editsOf('a').get('n0:1'), { kind: 'present', weight: 9, drain: false });
+  const restored = new ReplicatedState();
+  restored.restore(state.snapshot());
+  assert.deepEqual(restored.snapshot(), state.snapshot());
+  assert.equal(restored.hasRoomFor('b', 'n0:1'), false);
+});
+
+test('a command that apply would ignore cannot be encoded', () => {
+  assert.throws(() => encodeCommand({ kind: 'salt', salt: '' }), RangeError);
+  const edit = { kind: 'present', weight: 0, drain: false } as const;
+  assert.throws(() => encodeCommand({ kind: 'node', pool: 'a', address: 'x:1', edit }), RangeError);
+});
+
+test('each change is told; a second salt and what is no command are none', () => {
+  const changes: StateChange[] = [];
+  const state = new ReplicatedState();
+  state.onChange = (change) => changes.push(change);
+  state.apply(encodeCommand({ kind: 'salt', salt: 's' }));
+  state.apply(encodeCommand({ kind: 'salt', salt: 't' }));
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'x:1', edit: { kind: 'absent' } }));
+  state.apply(encode([9]));
+  state.restore(state.snapshot());
+  assert.deepEqual(changes, [{ kind: 'salt' }, { kind: 'pool', pool: 'a' }, { kind: 'all' }]);
+});
