@@ -10,6 +10,7 @@ import { type Credentials, loadCredentials } from './credentials.ts';
 import { FileDisk, lockFolder } from './disk.ts';
 import { serverOf } from './identity.ts';
 import { Member, type MemberOptions } from './member.ts';
+import { memberStatuses } from './member-status.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import { Transport } from './transport.ts';
 import type {
@@ -88,7 +89,7 @@ export class Cluster {
       commit: raft?.commit ?? 0,
       applied: raft?.applied ?? 0,
       lastIndex: raft?.log.lastIndex ?? 0,
-      members: member.members(this.#tickMs),
+      members: raft === null ? [] : memberStatuses(raft, this.#tickMs),
       peers: (this.#transport?.peers() ?? []).map(({ serverId, address, port, isConnected }) => {
         return { serverId, address, port, isConnected };
       }),

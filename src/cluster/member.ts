@@ -21,24 +21,16 @@ import {
   type Role,
   type Snapshot,
 } from '../raft/types.ts';
-import { nextMembership } from './admission.ts';
-import {
-  certaintyTicks,
-  Formation,
-  type FreshStep,
-  type FreshView,
-  isClusterLost,
-  lostTicks,
-  patienceTicks,
-} from './formation.ts';
+import { certaintyTicks, Formation, type FreshStep, type FreshView, lostTicks } from './formation.ts';
 import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
+import { Joiners } from './joiners.ts';
 import { Keeper } from './keeper.ts';
+import { OrphanWatch } from './orphan-watch.ts';
 import { type Attempt, Proposals } from './proposals.ts';
 import { Reports } from './reports.ts';
 import type {
   Announce,
   ClusterId,
-  MemberStatus,
   Network,
   PeerMessage,
   Position,
@@ -111,14 +103,12 @@ export class Member {
   #isPumping = false;
   #mustRewrite = false;
 
-  #leaderlessTicks = 0;
-  /** For how long all that is heard has said that the cluster is lost. */
-  #lostTicks = 0;
+  readonly #watch: OrphanWatch;
   /** Until then no further refusal to take this server in is reported. */
   #quietUntilTick = 0;
   #seen: { role: Role; leader: MemberId | null; term: number } = { role: ROLE.follower, leader: null, term: 0 };
-  /** A leader's: fresh servers that ask to be taken in, and when they last did. */
-  readonly #joiners = new Map<ServerId, { readonly member: MemberId; readonly atTick: number }>();
+  /** A leader's. */
+  readonly #joiners: Joiners;
 
   constructor(options: MemberOptions, ports: MemberPorts, restored: StoredState) {
     this.#options = options;
@@ -127,6 +117,8 @@ export class Member {
     this.#proposals = new Proposals(Math.floor(ports.random() * 2 ** 48));
     this.#keeper = new Keeper(ports.storage, ports.report, options.storageRetryTicks);
     this.#formation = new Formation(options, ports.random, 0);
+    this.#watch = new OrphanWatch(options);
+    this.#joiners = new Joiners(options);
     if (restored.kind === 'bound') {
       const { member, cluster, snapshot } = restored;
       this.#id = member;
@@ -238,9 +230,10 @@ export class Member {
     return true;
   }
 
-  /** The member ends. */
+  /** The member ends: whoever waits for a proposal is told. */
   stop(): void {
     this.#proposals.abandon();
+    this.#proposals.expire(Number.POSITIVE_INFINITY);
   }
 
   // ---------------------------------------------------------------- output
@@ -257,33 +250,6 @@ export class Member {
       excludes: raft === null ? null : this.#excluded(raft, to),
       position: this.#position,
     };
-  }
-
-  /** Members as far as known here; `tickMs` is the length of a tick. */
-  members(tickMs: number): MemberStatus[] {
-    const { raft } = this;
-    if (raft === null) return [];
-    const { voters, learners } = raft.membership;
-    return [...voters, ...learners]
-      .map((member): MemberStatus => {
-        const progress = raft.progress.get(member);
-        const isSelf = member === this.#id;
-        return {
-          member,
-          serverId: serverOf(member),
-          isSelf,
-          isLeader: raft.leader === member,
-          isVoter: voters.includes(member),
-          match: isSelf ? raft.log.lastIndex : (progress?.match ?? null),
-          applied: isSelf ? raft.applied : (progress?.applied ?? null),
-          lastContactMs: isSelf
-            ? 0
-            : Number.isFinite(progress?.silentTicks)
-              ? (progress?.silentTicks ?? 0) * tickMs
-              : null,
-        };
-      })
-      .sort((a, b) => a.serverId - b.serverId);
   }
 
   // ---------------------------------------------------------------- messages
@@ -348,19 +314,8 @@ export class Member {
 
   #onJoin(from: ServerId, cluster: ClusterId, member: MemberId): void {
     if (this.#bond?.cluster !== cluster || !this.#isLeader || serverOf(member) !== from) return;
-    const { raft } = this.#bond;
-    const refuse = (reason: string) => this.#send(from, { type: 'join-refused', member, reason });
-    if (!this.#servers.includes(from)) {
-      refuse(`server ${from} is not in the leader's server list; add it there and reload`);
-      return;
-    }
-    const active = raft.membership.voters.find((id) => serverOf(id) === from && id !== member && !this.#isSilent(id));
-    if (active === undefined) this.#joiners.set(from, { member, atTick: this.#nowTick });
-    else if (raft.progress.get(active)?.silentTicks === 0) {
-      refuse(
-        `server_id ${from} still answers as ${active}; if that is another machine, give this one its own server_id`,
-      );
-    }
+    const reason = this.#joiners.ask(member, this.#bond.raft, this.#servers, this.#nowTick);
+    if (reason !== null) this.#send(from, { type: 'join-refused', member, reason });
   }
 
   #onJoinRefused(by: ServerId, member: MemberId, reason: string): void {
@@ -436,7 +391,7 @@ export class Member {
       () => {
         const raft = this.#newRaft(state);
         this.#bond = { cluster, raft };
-        this.#leaderlessTicks = this.#lostTicks = 0;
+        this.#watch.reset();
         begin(raft);
         this.#pump();
       },
@@ -456,58 +411,25 @@ export class Member {
   #tickBound(bond: Bond): void {
     const { raft } = bond;
     raft.tick();
-    if (raft.leader !== null) this.#leaderlessTicks = this.#lostTicks = 0;
-    else {
-      this.#leaderlessTicks++;
-      this.#reconsider(bond);
+    if (raft.leader !== null) this.#watch.reset();
+    else if (this.#isLost(bond) && !this.#keeper.isBusy) {
+      this.#abandon(bond, 'its cluster can never have a majority again');
+      return;
     }
     if (raft.role === ROLE.leader) this.#admit(raft);
     else this.#joiners.clear();
   }
 
-  /** Without a leader: is there hope? */
-  #reconsider(bond: Bond): void {
-    const { cluster, raft } = bond;
-    const { membership } = raft;
-    const certainty = certaintyTicks(this.#options);
-    const reports = this.#reports.allRecent(this.contacts, this.#nowTick, certainty);
-    const isPatienceOver = this.#leaderlessTicks >= patienceTicks(this.#options);
-    const view = { cluster, member: this.#id, membership, listed: this.#servers, reports, isPatienceOver };
-    this.#lostTicks = isClusterLost(view) ? this.#lostTicks + 1 : 0;
-    const isCertain = this.#lostTicks > certainty && this.#leaderlessTicks >= lostTicks(this.#options);
-    if (isCertain && !this.#keeper.isBusy) this.#abandon(bond, 'its cluster can never have a majority again');
+  /** Whether what is heard leaves no hope that a leader comes. */
+  #isLost({ cluster, raft: { membership } }: Bond): boolean {
+    const reports = this.#reports.allRecent(this.contacts, this.#nowTick, certaintyTicks(this.#options));
+    return this.#watch.tick({ cluster, member: this.#id, membership, listed: this.#servers, reports });
   }
 
   #admit(raft: Raft): void {
-    const { electionTicksMin, electionTicksMax, snapshotDistance } = this.#options;
-    for (const [server, { atTick }] of this.#joiners) {
-      if (this.#nowTick - atTick > electionTicksMax) this.#joiners.delete(server);
-    }
-    const next = nextMembership({
-      membership: raft.membership,
-      listed: this.#servers,
-      joiners: new Map([...this.#joiners].map(([server, { member }]) => [server, member])),
-      isCaughtUp: (id) => {
-        const progress = raft.progress.get(id);
-        return (
-          progress !== undefined &&
-          progress.silentTicks < electionTicksMin &&
-          progress.match > 0 &&
-          progress.match + snapshotDistance >= raft.commit
-        );
-      },
-      isSilent: (id) => this.#isSilent(id),
-    });
-    if (next !== null && typeof raft.proposeMembership(next) === 'number') this.#reportMembership(next);
-  }
-
-  #isSilent(id: MemberId): boolean {
-    const progress = this.raft?.progress.get(id);
-    return progress !== undefined && progress.silentTicks >= this.#options.electionTicksMin;
-  }
-
-  #reportMembership({ voters, learners }: Membership): void {
-    this.#ports.report('info', 'membership changes', { voters, learners });
+    const next = this.#joiners.nextMembership(raft, this.#servers, this.#nowTick);
+    if (next === null || typeof raft.proposeMembership(next) !== 'number') return;
+    this.#ports.report('info', 'membership changes', { voters: next.voters, learners: next.learners });
   }
 
   /** Forgets its promises, as a wiped server does, and keeps the state: another incarnation begins. */
