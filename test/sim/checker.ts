@@ -41,18 +41,21 @@ export class Checker {
     return this.#memberships.at(-1)?.membership as Membership;
   }
 
-  /** Election safety: at most one leader a term. Leader completeness: it has all that was ever committed. */
-  leads(raft: Raft): void {
+  /**
+   * Election safety: at most one leader a term. Leader completeness: it has all that was ever committed. Returns whether
+   * it is a new one.
+   */
+  leads(raft: Raft): boolean {
     const before = this.#leaders.get(raft.term);
     if (before !== undefined && before !== raft.id) {
       throw new Violation(`election safety: ${before} and ${raft.id} both lead term ${raft.term}`);
     }
-    if (before === raft.id) return;
+    if (before === raft.id) return false;
     this.#leaders.set(raft.term, raft.id);
     const { log } = raft;
     // what was committed in this term or later is no concern of this leader's: it may be a leader of old that was paused
     const due = this.#committed.findLast(({ foundIn }) => foundIn < raft.term);
-    if (due === undefined || log.firstIndex > due.index || log.termAt(due.index) === due.term) return;
+    if (due === undefined || log.firstIndex > due.index || log.termAt(due.index) === due.term) return true;
     throw new Violation(
       `leader completeness: ${raft.id} leads term ${raft.term} without entry ${due.index} of term ${due.term}`,
     );

@@ -54,8 +54,11 @@ export class SimDisk implements Disk {
       if (this.#random.chance(0.5)) this.#content = write.bytes;
       return;
     }
-    const part = Buffer.from(write.bytes.subarray(0, this.#random.between(0, write.bytes.length)));
-    if (part.length > 0 && this.#random.chance(0.3)) {
+    const isWhole = this.#random.chance(0.4);
+    const part = Buffer.from(
+      write.bytes.subarray(0, isWhole ? undefined : this.#random.between(0, write.bytes.length)),
+    );
+    if (!isWhole && part.length > 0 && this.#random.chance(0.3)) {
       part.fill(this.#random.between(0, 255), this.#random.between(0, part.length - 1));
     }
     this.#content = Buffer.concat([this.#content ?? Buffer.alloc(0), part]);

@@ -28,6 +28,8 @@ for (const bug of PLANTED_BUGS) {
     t.after(remove);
     const caught = firstCaught(code, SEEDS_TO_CATCH_MAX);
     assert.ok(caught !== null, `not caught within ${SEEDS_TO_CATCH_MAX} seeds`);
+    // it is the mistake that shows, and nothing else
+    new Simulation(caught.seed).run();
     t.diagnostic(`seed ${caught.seed}: ${caught.how.slice(0, 120)}`);
   });
 }

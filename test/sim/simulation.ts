@@ -10,6 +10,10 @@
  * nothing that was confirmed may ever be lost, and no second cluster may come into being. A rough one takes any server's
  * memory at any time: then clusters may follow one another, but never live side by side. After either, once all is healed,
  * the servers must be one cluster that gets on.
+ *
+ * Of either kind some runs are electoral: leaders fall one after the other, and whoever has just voted crashes more often
+ * than not, and is back at once. Some of those are duels: three or five servers with disks, and no other trouble that would
+ * keep two leaders' logs from overtaking each other (paper, figure 8).
  */
 
 import { generateKeyPairSync } from 'node:crypto';
@@ -119,6 +123,8 @@ function watchCores({ prototype }: Production['Raft']): void {
 export class Simulation {
   readonly exercise: Exercise;
   readonly isGentle: boolean;
+  readonly #isElectoral: boolean;
+  readonly #isDuel: boolean;
   readonly #code: Production;
   readonly #tell: ((line: string) => void) | null;
   readonly #random: Random;
@@ -146,6 +152,8 @@ export class Simulation {
     this.#random = new Random(seed);
     this.#code = code;
     this.isGentle = this.#random.chance(0.5);
+    this.#isElectoral = this.#random.chance(0.4);
+    this.#isDuel = this.#isElectoral && this.#random.chance(0.5);
     this.exercise = {
       virtualMs: 0,
       events: 0,
@@ -172,7 +180,8 @@ export class Simulation {
       transfers: 0,
     };
     watchCores(code.Raft);
-    this.#list = Array.from({ length: this.#random.between(1, SERVERS_MAX) }, (_, i) => i + 1);
+    const size = this.#isDuel ? this.#random.pick([3, 5]) : this.#random.between(1, SERVERS_MAX);
+    this.#list = Array.from({ length: size }, (_, i) => i + 1);
     for (const id of this.#list) {
       const server = this.#addServer(id);
       this.#queue.after(this.#random.between(0, 1_000), () => this.#start(server));
@@ -210,7 +219,7 @@ export class Simulation {
   // ---------------------------------------------------------------- servers
 
   #addServer(id: ServerId): Server {
-    const hasDisk = this.#random.chance(0.75);
+    const hasDisk = this.#isDuel || this.#random.chance(0.75);
     const server: Server = {
       id,
       disk: hasDisk ? new SimDisk(this.#queue, this.#random) : null,
@@ -322,7 +331,12 @@ export class Simulation {
     const cluster = server?.life?.member.cluster ?? null;
     if (server?.life?.member.raft !== raft || cluster === null) return;
     const era = this.#eraOf(cluster, raft.id);
-    if (raft.role === ROLE.leader) era.checker.leads(raft);
+    // at its birth: its first entry may be on its own disk alone, or on some (figure 8)
+    const isBorn = raft.role === ROLE.leader && era.checker.leads(raft);
+    if (isBorn && this.#isElectoral && !this.#isCalm && this.#random.chance(0.5)) {
+      const afterMs = this.#random.chance(0.5) ? 0 : this.#random.between(0, 2 * this.#delayMaxMs);
+      this.#queue.after(afterMs, () => this.#crash(server));
+    }
     if (done === null) return;
     era.checker.appends(raft, done.entries);
     era.checker.applies(raft, done.committed);
@@ -333,7 +347,8 @@ export class Simulation {
     }
     // most of all where a promise was made
     const promises = done.messages.some((m) => m.type === 'vote-response' && m.isGranted && !m.isPreVote);
-    if (!this.#isCalm && this.#random.chance(promises ? 0.15 : 0.0005)) {
+    const crashRate = promises ? (this.#isElectoral ? 0.4 : 0.05) : 0.0005;
+    if (!this.#isCalm && this.#random.chance(crashRate)) {
       this.#queue.after(0, () => this.#crash(server));
     }
   }
@@ -408,6 +423,11 @@ export class Simulation {
   // ---------------------------------------------------------------- faults
 
   #scheduleFaults(): void {
+    const duel: [number, () => void][] = [
+      [300, () => this.#propose(this.#anyServer())],
+      [300, () => this.#toppleLeader()],
+      [500, () => this.#changeNetwork()],
+    ];
     const faults: [number, () => void][] = [
       [150, () => this.#propose(this.#anyServer())],
       [600, () => this.#changeNetwork()],
@@ -420,7 +440,8 @@ export class Simulation {
       this.isGentle ? [2_000, () => this.#changeList()] : [3_000, () => this.#wipe(this.#anyServer())],
       [3_000, () => this.#wipeGently(this.#anyServer())],
     ];
-    for (const [everyMs, fault] of faults) {
+    if (this.#isElectoral) faults.push([400, () => this.#toppleLeader()]);
+    for (const [everyMs, fault] of this.#isDuel ? duel : faults) {
       const again = () => {
         if (this.#isCalm) return;
         fault();
@@ -477,6 +498,15 @@ export class Simulation {
     if (life?.member.handOver() === true) this.exercise.transfers++;
   }
 
+  #toppleLeader(): void {
+    for (const { id } of this.#leaders()) {
+      const server = this.#serverOf(id);
+      if (server === undefined) continue;
+      if (this.#random.chance(0.5)) this.#crash(server);
+      else this.#pause(server);
+    }
+  }
+
   /** Asks leaders for one voter less, and at once for another: the core must refuse the second (thesis, 4.1). */
   #meddle(): void {
     for (const raft of this.#leaders()) {
@@ -498,14 +528,15 @@ export class Simulation {
   }
 
   #crash(server: Server): void {
-    if (server.life === null) return;
+    if (server.life === null || this.#isCalm) return;
     // without a disk a crash takes the memory, too
     if (server.disk === null && this.isGentle && !this.#mayForget(server)) return;
     this.exercise.crashes++;
     this.#say(server.id, 'crashes');
     if (server.disk === null) this.exercise.wipes++;
     this.#end(server);
-    const downMs = this.#random.chance(0.5) ? this.#random.between(1, 50) : this.#random.between(50, 5_000);
+    const downMs =
+      this.#isElectoral || this.#random.chance(0.5) ? this.#random.between(1, 50) : this.#random.between(50, 5_000);
     this.#queue.after(downMs, () => this.#start(server));
   }
 
