@@ -99,6 +99,13 @@ export class Checker {
     }
   }
 
+  /** What a member says it has applied is what its state machine holds. */
+  holds({ id, applied }: Raft, state: string): void {
+    const expected = this.#states[applied];
+    if (applied === 0 || expected === undefined || expected === state) return;
+    throw new Violation(`${id} says that it has applied ${applied}, and holds ${state}, not ${expected}`);
+  }
+
   /** A snapshot stands for what was applied, and carries the membership as of its index. */
   snapshot(id: MemberId, { index, membership, data }: Snapshot): void {
     if (index === 0) return;

@@ -337,7 +337,10 @@ export class Simulation {
       const afterMs = this.#random.chance(0.5) ? 0 : this.#random.between(0, 2 * this.#delayMaxMs);
       this.#queue.after(afterMs, () => this.#crash(server));
     }
-    if (done === null) return;
+    if (done === null) {
+      era.checker.holds(raft, server.life.state);
+      return;
+    }
     era.checker.appends(raft, done.entries);
     era.checker.applies(raft, done.committed);
     this.exercise.applied += done.committed.length;
