@@ -31,7 +31,7 @@ export interface AdmissionView {
 
 /** The next step; null where all is as it should be, or must wait. */
 export function nextMembership(view: AdmissionView): Membership | null {
-  const steps = [nextLearners(view), ...promotions(view), ...retirements(view), ...removals(view)];
+  const steps = [nextLearners(view), ...promotions(view), ...removals(view), ...retirements(view)];
   return nextOf(steps, view);
 }
 
@@ -65,12 +65,12 @@ function promotions({ membership: now, isCaughtUp }: AdmissionView): Membership[
 
 function retirements({ membership: now, listed, isCaughtUp, isSilent }: AdmissionView): (Membership | null)[] {
   const formers = now.learners.flatMap((id) => (isCaughtUp(id) ? (formerOf(id, now) ?? []) : []));
-  return formers.filter(isSilent).map((id) => without(id, now, listed.length));
+  return formers.filter(isSilent).map((id) => without(id, now, listed));
 }
 
 function removals({ membership: now, listed }: AdmissionView): (Membership | null)[] {
   const unlisted = now.voters.filter((id) => !listed.includes(serverOf(id)));
-  return unlisted.map((id) => without(id, now, listed.length));
+  return unlisted.map((id) => without(id, now, listed));
 }
 
 function formerOf(learner: MemberId, { voters }: Membership): MemberId | undefined {
@@ -78,16 +78,22 @@ function formerOf(learner: MemberId, { voters }: Membership): MemberId | undefin
 }
 
 /**
- * `now` less a voter; null where that would let so few servers make a majority that the others could found a cluster of
- * their own beside it (formation.ts): whoever was removed before has to be replaced first.
+ * `now` less a voter; null where that would let so few listed servers make a majority that the others could found a
+ * cluster of their own beside it (formation.ts): whoever was removed before has to be replaced first.
  */
-function without(voter: MemberId, now: Membership, listedCount: number): Membership | null {
-  const before = quorum(now.voters.length);
-  const after = quorum(now.voters.length - 1);
-  const leavesRoom = after < before && after + quorum(listedCount) <= listedCount;
-  if (now.voters.length === 1 || leavesRoom) return null;
-  return membership(
+function without(voter: MemberId, now: Membership, listed: readonly ServerId[]): Membership | null {
+  const next = membership(
     now.voters.filter((id) => id !== voter),
     now.learners,
   );
+  const before = listedInMajority(now, listed);
+  const after = listedInMajority(next, listed);
+  const leavesRoom = after < before && after + quorum(listed.length) <= listed.length;
+  return next.voters.length === 0 || leavesRoom ? null : next;
+}
+
+/** At least this many servers of the list are in any majority of the voters. */
+function listedInMajority({ voters }: Membership, listed: readonly ServerId[]): number {
+  const unlisted = voters.filter((id) => !listed.includes(serverOf(id))).length;
+  return Math.max(0, quorum(voters.length) - unlisted);
 }

@@ -29,6 +29,8 @@ import { WriteAheadLog } from './wal.ts';
 const HEARTBEAT_TICKS = 4;
 /** From one attempt to write a log that could not be written to the next. */
 const STORAGE_RETRY_MS = 1_000;
+/** For a write that is under way at the end. */
+const CLOSE_TIMEOUT_MS = 1_000;
 const LOG_FILE = 'raft.log';
 
 /** The log on disk, and what it takes to let go of it. */
@@ -184,7 +186,7 @@ export class Cluster {
     this.#member = new Member(
       options,
       {
-        network: { send: (to, message) => this.#transport?.send(to, message) },
+        network: { send: (to, message) => this.#transport?.send(to, message) ?? false },
         storage,
         stateMachine,
         random: Math.random,
@@ -219,9 +221,9 @@ export class Cluster {
   /** Keeps in touch with those listed, and with those that left the list until they are no members any more. */
   #updateContacts(member: Member): void {
     const { contacts } = member;
-    const known = contacts.flatMap((id) => this.#addresses.get(id) ?? []);
-    if (contacts !== this.#contacts) this.#transport?.setServers(known);
+    if (contacts === this.#contacts) return;
     this.#contacts = contacts;
+    this.#transport?.setServers(contacts.flatMap((id) => this.#addresses.get(id) ?? []));
   }
 
   async #close(): Promise<void> {
@@ -229,6 +231,9 @@ export class Cluster {
     this.#clock = null;
     this.#member?.stop();
     await this.#transport?.close();
+    // a file must not be closed under a write
+    const until = performance.now() + CLOSE_TIMEOUT_MS;
+    while (this.#member?.isStoring === true && performance.now() < until) await sleep(this.#tickMs);
     this.#disk?.close();
     this.#disk = null;
   }

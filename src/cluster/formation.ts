@@ -23,6 +23,7 @@
 import { isMajority, quorum } from '../raft/membership.ts';
 import type { MemberId, Membership } from '../raft/types.ts';
 import { comparePositions, generationOf, serverOf } from './identity.ts';
+import { GENERATION_MAX } from './limits.ts';
 import type { Reports } from './reports.ts';
 import type { Announce, ClusterId, PeerMessage, Position, ServerId } from './types.ts';
 
@@ -95,7 +96,8 @@ export class Formation {
     const { listed, self, reports, nowTick } = view;
     const others = listed.filter((server) => server !== self);
     const near = reports.allRecent(others, nowTick, 2 * this.#timing.electionTicksMax);
-    const leader = leaderToJoin(near.values());
+    // longer: one that does not list this server yet speaks only when it is dialled
+    const leader = leaderToJoin(reports.allRecent(others, nowTick, certaintyTicks(this.#timing)).values());
     if (leader !== null) {
       this.#round = this.#askAtTick = null;
       return nowTick % this.#timing.heartbeatTicks === 0 ? [join(leader, view)] : [];
@@ -131,9 +133,14 @@ export class Formation {
     const { nowTick, listed, position } = view;
     if (this.#promise !== null && this.#promise.untilTick > nowTick) return false;
     const all = [...near.values()];
-    const hasOrphans = all.some(({ cluster }) => cluster !== null);
-    this.#orphansSinceTick = hasOrphans ? (this.#orphansSinceTick ?? nowTick) : null;
-    if (this.#orphansSinceTick !== null && nowTick - this.#orphansSinceTick < 2 * lostTicks(this.#timing)) return false;
+    const orphans = all.filter(({ cluster }) => cluster !== null);
+    this.#orphansSinceTick = orphans.length > 0 ? (this.#orphansSinceTick ?? nowTick) : null;
+    if (this.#orphansSinceTick !== null) {
+      // whoever has more to bring is given all the time that it takes to see that its cluster is lost
+      const hasLater = orphans.some((orphan) => comparePositions(orphan.position, position) > 0);
+      const waitTicks = (hasLater ? patienceTicks(this.#timing) : 0) + 2 * lostTicks(this.#timing);
+      if (nowTick - this.#orphansSinceTick < waitTicks) return false;
+    }
     const fresh = all.filter(({ cluster }) => cluster === null);
     if (1 + fresh.length < quorum(listed.length)) return false;
     return !this.#isPatient(nowTick) || fresh.every((other) => comparePositions(other.position, position) <= 0);
@@ -167,11 +174,12 @@ export class Formation {
   #continueRound(round: Round, { listed, nowTick, reports, self, position }: FreshView): FreshStep[] {
     const { heartbeatTicks, electionTicksMin } = this.#timing;
     const elapsed = nowTick - round.beganTick;
-    const isAgreed = round.grants.size >= quorum(listed.length);
+    const isAgreed = listed.filter((server) => round.grants.has(server)).length >= quorum(listed.length);
     if (isAgreed && (round.grants.size > round.asked || elapsed >= heartbeatTicks)) {
       const others = listed.filter((server) => server !== self);
       const known = reports.allRecent(others, nowTick, Number.POSITIVE_INFINITY).values();
-      const generation = 1 + Math.max(position.generation, ...[...known].map(generationSeen));
+      const seen = [position.generation, ...[...known].map(generationSeen)];
+      const generation = 1 + Math.max(0, ...seen.filter((g) => g < GENERATION_MAX));
       return [{ kind: 'found', generation, members: [...round.grants.values()] }];
     }
     if (elapsed >= electionTicksMin) this.#round = null;
@@ -199,6 +207,18 @@ function leaderToJoin(near: Iterable<Announce>): { cluster: ClusterId; leader: M
 
 function generationSeen({ cluster, position }: Announce): number {
   return Math.max(position.generation, cluster === null ? 0 : generationOf(cluster));
+}
+
+/**
+ * Whether the leader of another cluster has more to keep than the leader of this one, which then has to give way. Two
+ * clusters come to live side by side only where servers had lists that contradict each other.
+ */
+export function isOutranked(cluster: ClusterId, position: Position, reports: ReadonlyMap<ServerId, Announce>): boolean {
+  return [...reports.values()].some((report) => {
+    if (report.cluster === null || report.cluster === cluster || report.leader !== report.member) return false;
+    const order = comparePositions(report.position, position);
+    return order > 0 || (order === 0 && report.cluster > cluster);
+  });
 }
 
 /** What a member without a leader goes by. */

@@ -2,14 +2,11 @@
  * Frames on a byte stream: a length, u32 big-endian, then that many bytes. Pure. Main thread.
  */
 
+import { FRAME_BYTES_MAX } from './limits.ts';
+
 const LENGTH_BYTES = 4;
 /** Room for a frame that is still arriving starts here, so that a length alone makes nobody allocate. */
 const ROOM_BYTES_MIN = 16 * 1024;
-
-/** What a connection may send before it has said who it is. */
-export const HELLO_BYTES_MAX = 4 * 1024;
-/** The largest frame there is: a snapshot must fit. */
-export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 /** `bytes` with their length in front, as one piece to write. */
 export function frame(bytes: Uint8Array): Buffer {

@@ -5,6 +5,9 @@
 
 import type { Done, Report, Storage, StoredBatch, StoredState } from './types.ts';
 
+/** A write that takes as long as this many retries counts as failed until it is done: the member must not run ahead of it. */
+const SLOW_RETRIES = 5;
+
 export class Keeper {
   readonly #storage: Storage;
   readonly #report: Report;
@@ -12,6 +15,7 @@ export class Keeper {
   readonly #retryTicks: number;
   #nowTick = 0;
   #isBusy = false;
+  #beganTick = 0;
   #retry: { readonly write: () => void; readonly atTick: number } | null = null;
   #isFailed = false;
 
@@ -32,6 +36,9 @@ export class Keeper {
 
   tick(): void {
     this.#nowTick++;
+    if (this.#isBusy && !this.#isFailed && this.#nowTick - this.#beganTick >= SLOW_RETRIES * this.#retryTicks) {
+      this.#sayFailed('no answer from the disk');
+    }
     const retry = this.#retry;
     if (retry === null || this.#nowTick < retry.atTick) return;
     this.#retry = null;
@@ -51,6 +58,7 @@ export class Keeper {
   #write(write: (done: Done) => void, whole: () => StoredState, then: () => void): void {
     if (this.#isBusy && !this.#isFailed) throw new Error('one write at a time');
     this.#isBusy = true;
+    this.#beganTick = this.#nowTick;
     write((error) => {
       if (error !== null) {
         this.#fail(error, whole, then);
@@ -63,11 +71,14 @@ export class Keeper {
   }
 
   #fail({ message }: Error, whole: () => StoredState, then: () => void): void {
-    if (!this.#isFailed) {
-      const consequence = 'the log cannot be written: this server takes no part in the cluster until it can';
-      this.#report('error', consequence, { error: message });
-    }
-    this.#isFailed = true;
+    this.#sayFailed(message);
     this.#retry = { write: () => this.replace(whole, then), atTick: this.#nowTick + this.#retryTicks };
+  }
+
+  #sayFailed(error: string): void {
+    if (this.#isFailed) return;
+    this.#isFailed = true;
+    const consequence = 'the log cannot be written: this server takes no part in the cluster until it can';
+    this.#report('error', consequence, { error });
   }
 }

@@ -25,6 +25,7 @@ import { certaintyTicks, Formation, type FreshStep, type FreshView, lostTicks } 
 import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
 import { Joiners } from './joiners.ts';
 import { Keeper } from './keeper.ts';
+import { BATCH_MAX, COMMAND_BYTES_MAX, IN_FLIGHT_MAX, SNAPSHOT_BYTES_MAX, TERM_LEAP_MAX } from './limits.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { type Attempt, Proposals } from './proposals.ts';
 import { Reports } from './reports.ts';
@@ -41,10 +42,6 @@ import type {
   Storage,
   StoredState,
 } from './types.ts';
-
-/** Appends under way to one follower, and entries in one. */
-const IN_FLIGHT_MAX = 16;
-const BATCH_MAX = 64;
 
 export interface MemberOptions {
   readonly serverId: ServerId;
@@ -71,6 +68,12 @@ export interface MemberPorts {
   /** Never gives the same twice, anywhere: [0-9a-f]+. */
   readonly randomId: () => string;
   readonly report: Report;
+}
+
+/** To a proposal. */
+interface Answer {
+  readonly to: ServerId;
+  readonly message: PeerMessage;
 }
 
 /** A core and the cluster it works for. */
@@ -101,6 +104,8 @@ export class Member {
 
   readonly #keeper: Keeper;
   #isPumping = false;
+  /** Wait for the next Ready to be carried out: a term that only this server knows of may be led twice. */
+  readonly #answers: Answer[] = [];
   #mustRewrite = false;
 
   readonly #watch: OrphanWatch;
@@ -145,6 +150,10 @@ export class Member {
   get isStorageFailed(): boolean {
     return this.#keeper.isFailed;
   }
+  /** A write is under way. */
+  get isStoring(): boolean {
+    return this.#keeper.isBusy;
+  }
   get #isLeader(): boolean {
     return this.#bond?.raft.role === ROLE.leader;
   }
@@ -173,6 +182,7 @@ export class Member {
     this.#keeper.tick();
     if (this.#keeper.isFailed || this.#isBetween) return;
     if (this.#mustRewrite && !this.#keeper.isBusy) this.#rewrite();
+    if (this.#isBetween) return;
     if (this.#bond === null) this.#takeSteps(this.#formation.tick(this.#freshView()));
     else this.#tickBound(this.#bond);
     if (this.#nowTick % this.#options.heartbeatTicks === 0) this.#announceIfUnsettled();
@@ -247,6 +257,7 @@ export class Member {
       member: this.#id,
       cluster: raft === null ? null : cluster,
       leader: raft?.leader ?? null,
+      term: raft?.term ?? 0,
       excludes: raft === null ? null : this.#excluded(raft, to),
       position: this.#position,
     };
@@ -275,13 +286,14 @@ export class Member {
         this.#takeSteps(this.#formation.granted(from, message.founder, message.member, this.#freshView()));
         return null;
       case 'propose':
+        if (message.data.length > COMMAND_BYTES_MAX) return 'bad-frame';
         this.#onPropose(from, message.cluster, message.id, message.data);
         return null;
       case 'proposed':
         this.#proposals.placed(message.id, message.index, message.term, (index) => this.#appliedTermAt(index));
         return null;
       case 'propose-refused':
-        this.#proposals.refused(message.id);
+        this.#proposals.refused(message.id, this.#nowTick);
         return null;
     }
   }
@@ -295,7 +307,8 @@ export class Member {
     if (announce.leader === null && bond.raft.leader !== null) this.#send(from, this.announceTo(from));
     if (announce.cluster === null) return null;
     if (announce.cluster !== bond.cluster) return 'other-cluster';
-    if (announce.excludes === this.#id && announce.leader === announce.member && !this.#keeper.isBusy) {
+    const isLeaders = announce.leader === announce.member && announce.term >= bond.raft.term;
+    if (announce.excludes === this.#id && isLeaders && !this.#keeper.isBusy) {
       this.#abandon(bond, 'the leader says that this incarnation is no member any more');
     }
     return null;
@@ -307,9 +320,19 @@ export class Member {
       return null;
     }
     if (cluster !== this.#bond.cluster) return 'other-cluster';
-    if (!isSound(message)) return 'bad-frame';
+    if (!this.#isSound(this.#bond.raft, message)) return 'bad-frame';
     this.#bond.raft.step(message);
     return null;
+  }
+
+  /** The core trusts its peers; a faulty one must not bring this server down. */
+  #isSound({ role, term }: Raft, message: Message): boolean {
+    if (message.term > term + TERM_LEAP_MAX) return false;
+    const isLeaders = message.type === 'append-request' || message.type === 'snapshot-request';
+    if (isLeaders && role === ROLE.leader && message.term === term) return false;
+    if (message.type === 'snapshot-request') return this.#ports.stateMachine.isReadable(message.snapshot.data);
+    if (message.type !== 'append-request') return true;
+    return message.entries.every(({ index }, i) => index === message.previousIndex + 1 + i);
   }
 
   #onJoin(from: ServerId, cluster: ClusterId, member: MemberId): void {
@@ -327,12 +350,15 @@ export class Member {
   #onPropose(from: ServerId, cluster: ClusterId, id: number, data: Uint8Array): void {
     const result = this.#bond?.cluster === cluster ? this.#bond.raft.propose(data) : 'not-leader';
     if (typeof result === 'number') {
-      this.#send(from, { type: 'proposed', id, index: result, term: this.#bond?.raft.term ?? 0 });
+      this.#answers.push({
+        to: from,
+        message: { type: 'proposed', id, index: result, term: this.#bond?.raft.term ?? 0 },
+      });
     } else this.#send(from, { type: 'propose-refused', id });
   }
 
-  #send(to: ServerId, message: PeerMessage): void {
-    this.#ports.network.send(to, message);
+  #send(to: ServerId, message: PeerMessage): boolean {
+    return this.#ports.network.send(to, message);
   }
 
   /** While it has no leader a server says so to all: whoever knows better answers. */
@@ -412,7 +438,8 @@ export class Member {
     const { raft } = bond;
     raft.tick();
     if (raft.leader !== null) this.#watch.reset();
-    else if (this.#isLost(bond) && !this.#keeper.isBusy) {
+    if (raft.role === ROLE.leader && this.#givesWay(bond)) return;
+    if (raft.leader === null && this.#isLost(bond) && !this.#keeper.isBusy) {
       this.#abandon(bond, 'its cluster can never have a majority again');
       return;
     }
@@ -426,6 +453,14 @@ export class Member {
     return this.#watch.tick({ cluster, member: this.#id, membership, listed: this.#servers, reports });
   }
 
+  /** Two clusters live side by side: the lists of servers contradicted each other. */
+  #givesWay(bond: Bond): boolean {
+    const reports = this.#reports.allRecent(this.contacts, this.#nowTick, certaintyTicks(this.#options));
+    if (!this.#watch.tickLeader(bond.cluster, this.#position, reports) || this.#keeper.isBusy) return false;
+    this.#abandon(bond, 'another cluster lives beside it, and has more to keep');
+    return true;
+  }
+
   #admit(raft: Raft): void {
     const next = this.#joiners.nextMembership(raft, this.#servers, this.#nowTick);
     if (next === null || typeof raft.proposeMembership(next) !== 'number') return;
@@ -436,6 +471,8 @@ export class Member {
   #abandon({ cluster, raft }: Bond, why: string): void {
     this.#ports.report('warn', 'leaves its cluster, to join or found another', { cluster, why, term: raft.term });
     this.#bond = null;
+    this.#answers.length = 0;
+    this.#watch.reset();
     this.#joiners.clear();
     this.#proposals.abandon();
     this.#id = memberId(this.#options.serverId, this.#ports.randomId());
@@ -458,7 +495,7 @@ export class Member {
     try {
       while (this.#bond !== null && !this.#keeper.isBusy) {
         const { raft } = this.#bond;
-        this.#proposals.send((id, data) => this.#attempt(id, data));
+        this.#proposals.send(this.#nowTick, (id, data) => this.#attempt(id, data));
         this.#reportChanges(raft);
         if (!raft.hasReady()) return;
         this.#process(this.#bond, raft.ready());
@@ -470,20 +507,22 @@ export class Member {
 
   #process(bond: Bond, ready: Ready): void {
     const { hardState, entries, snapshot } = ready;
+    const answers = this.#answers.splice(0);
     const whole = () => this.#wholeState();
     const carryOut = () => {
-      this.#carryOut(bond, ready);
+      this.#carryOut(bond, ready, answers);
       this.#pump();
     };
     if (snapshot !== null) this.#keeper.replace(whole, carryOut);
     else if (hardState !== null || entries.length > 0) this.#keeper.append({ hardState, entries }, whole, carryOut);
-    else this.#carryOut(bond, ready);
+    else this.#carryOut(bond, ready, answers);
   }
 
   /** All that the core asked to persist is. */
-  #carryOut(bond: Bond, ready: Ready): void {
+  #carryOut(bond: Bond, ready: Ready, answers: readonly Answer[]): void {
     const { cluster, raft } = bond;
     for (const message of ready.messages) this.#send(serverOf(message.to), { type: 'raft', cluster, message });
+    for (const { to, message } of answers) this.#send(to, message);
     if (ready.snapshot !== null) this.#restore(cluster, ready.snapshot);
     for (const entry of ready.committed) this.#apply(cluster, entry);
     raft.advance(ready);
@@ -491,7 +530,9 @@ export class Member {
     for (const { index, term } of ready.committed) this.#proposals.applied(index, term);
     const { reservedEntries, snapshotDistance } = this.#options;
     if (raft.applied - raft.log.snapshot.index < snapshotDistance) return;
-    raft.compact(this.#ports.stateMachine.snapshot(), reservedEntries);
+    const data = this.#ports.stateMachine.snapshot();
+    if (data.length > SNAPSHOT_BYTES_MAX) throw new Error(`a state of ${data.length} bytes can be sent to nobody`);
+    raft.compact(data, reservedEntries);
     this.#rewrite();
   }
 
@@ -533,8 +574,7 @@ export class Member {
       return typeof index === 'number' ? { index, term: raft.term } : 'no-leader';
     }
     if (raft.leader === null) return 'no-leader';
-    this.#send(serverOf(raft.leader), { type: 'propose', cluster, id, data });
-    return 'sent';
+    return this.#send(serverOf(raft.leader), { type: 'propose', cluster, id, data }) ? 'sent' : 'no-leader';
   }
 
   /** An operator, and a test, can tell from the log who led when. */
@@ -556,12 +596,6 @@ export class Member {
 /** What makes a fresh server a member: an election or a log that names its incarnation. */
 function isBinding({ type }: Message): boolean {
   return type === 'append-request' || type === 'snapshot-request' || type === 'vote-request';
-}
-
-/** The core trusts its peers to send entries in order; a faulty one must not bring this server down. */
-function isSound(message: Message): boolean {
-  if (message.type !== 'append-request') return true;
-  return message.entries.every(({ index }, i) => index === message.previousIndex + 1 + i);
 }
 
 function boundState(cluster: ClusterId, member: MemberId, snapshot: Snapshot): StoredState & { kind: 'bound' } {

@@ -1,19 +1,23 @@
-/** Watches how long a member has had no leader, and whether its cluster is lost. Pure: time is ticks. */
+/** Watches whether a member's cluster is lost, or has to give way to another one. Pure: time is ticks. */
 
 import {
   certaintyTicks,
   type FormationTiming,
   isClusterLost,
+  isOutranked,
   lostTicks,
   type OrphanView,
   patienceTicks,
 } from './formation.ts';
+import type { Announce, ClusterId, Position, ServerId } from './types.ts';
 
 export class OrphanWatch {
   readonly #timing: FormationTiming;
   #leaderlessTicks = 0;
   /** For how long all that is heard has said that the cluster is lost. */
   #lostTicks = 0;
+  /** For how long another cluster's leader has been near that goes before this one. */
+  #outrankedTicks = 0;
 
   constructor(timing: FormationTiming) {
     this.#timing = timing;
@@ -22,6 +26,12 @@ export class OrphanWatch {
   /** A tick with a leader, or the beginning in a cluster. */
   reset(): void {
     this.#leaderlessTicks = this.#lostTicks = 0;
+  }
+
+  /** A tick of a leader. Returns whether it has to give way to another cluster's. */
+  tickLeader(cluster: ClusterId, position: Position, reports: ReadonlyMap<ServerId, Announce>): boolean {
+    this.#outrankedTicks = isOutranked(cluster, position, reports) ? this.#outrankedTicks + 1 : 0;
+    return this.#outrankedTicks > certaintyTicks(this.#timing);
   }
 
   /** A tick without one. Returns whether the cluster is to be left for lost. */

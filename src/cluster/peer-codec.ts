@@ -6,16 +6,12 @@
 import { Decoder, encode } from '@msgpack/msgpack';
 import { z } from 'zod';
 import type { Entry, Membership, Message } from '../raft/types.ts';
-import { FRAME_BYTES_MAX } from './frames.ts';
 import { serverOf } from './identity.ts';
+import { ENTRIES_MAX, FRAME_BYTES_MAX, MEMBERS_MAX } from './limits.ts';
 import type { Announce, PeerMessage, ServerId } from './types.ts';
 
 export const PROTOCOL_VERSION = 1;
 
-/** Entries in one append; Raft's batchMax must not be more. */
-export const ENTRIES_MAX = 1024;
-/** Voters, and learners. */
-export const MEMBERS_MAX = 256;
 export const REASON_LENGTH_MAX = 256;
 
 /** Strings other than a reason are shorter; its characters may take four bytes each. */
@@ -114,6 +110,7 @@ const announce = z
     member: memberId,
     cluster: clusterId.nullable(),
     leader: memberId.nullable(),
+    term: count,
     excludes: memberId.nullable(),
     position,
   })

@@ -4,7 +4,8 @@
 
 import type { TLSSocket } from 'node:tls';
 import type { Credentials } from './credentials.ts';
-import { FRAME_BYTES_MAX, FrameReader, frame, HELLO_BYTES_MAX } from './frames.ts';
+import { FrameReader, frame } from './frames.ts';
+import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from './limits.ts';
 import { decodeFrame, encodeFrame, type Frame, type OwnFrame } from './peer-codec.ts';
 import type { Refusals } from './refusals.ts';
 import type { Announce, PeerMessage, Report, ServerId } from './types.ts';

@@ -47,10 +47,11 @@ export class PeerLink {
     return this.#changedAtMs;
   }
 
-  /** Dropped where the link is not up, or too much waits already. */
-  send(message: PeerMessage): void {
-    if (this.#isUp) this.#connection?.send(message);
-    else this.#context.traffic.dropped += 1;
+  /** False where it was dropped: the link is not up, or too much waits already. */
+  send(message: PeerMessage): boolean {
+    if (this.#isUp && this.#connection !== null) return this.#connection.send(message);
+    this.#context.traffic.dropped += 1;
+    return false;
   }
 
   /** With the credentials of now. While it waits there is no socket, and the next attempt takes them anyway. */

@@ -177,6 +177,8 @@ export class PeerServer {
         if (frame.type !== 'hello') return frame.type === 'other-hello' ? 'wrong-version' : 'bad-frame';
         from = frame.serverId;
         const fault = this.#helloFault(frame);
+        // a machine that is not in our list yet must know that there is a cluster, or it would found another
+        if (fault === 'unknown-server') this.#sayHello(connection, from);
         if (fault !== null) return fault;
         established = { connection, lastPongAtMs: performance.now() };
         this.#noLongerSilent(silent);
@@ -199,20 +201,18 @@ export class PeerServer {
   }
 
   #establish(from: ServerId, established: Established, { announce }: Hello): string | null {
-    const { serverId, hello, onMessage } = this.#context;
     this.#established.get(from)?.connection.destroy();
     this.#established.set(from, established);
     established.connection.trust();
-    const reason = onMessage(from, announce);
+    const reason = this.#context.onMessage(from, announce);
     // Also where it is closed now, so that both learn of each other; and after onMessage, so that it says what follows.
-    established.connection.send({
-      type: 'hello',
-      version: PROTOCOL_VERSION,
-      serverId,
-      to: from,
-      announce: hello(from),
-    });
+    this.#sayHello(established.connection, from);
     return reason;
+  }
+
+  #sayHello(connection: PeerConnection, to: ServerId): void {
+    const { serverId, hello } = this.#context;
+    connection.send({ type: 'hello', version: PROTOCOL_VERSION, serverId, to, announce: hello(to) });
   }
 
   #onFrame(from: ServerId, established: Established, frame: Frame): string | null {

@@ -8,13 +8,11 @@
  * Each is proposed at most once: one that was sent and not answered may be in the log.
  */
 
+import { COMMAND_BYTES_MAX, PENDING_MAX } from './limits.ts';
 import { ProposalError } from './types.ts';
 
-/** Beyond these the proposer is told to wait. */
-const PENDING_MAX = 1_000;
-
 type Stage =
-  | { readonly kind: 'waiting' }
+  | { readonly kind: 'waiting'; readonly fromTick: number }
   | { readonly kind: 'sent' }
   | { readonly kind: 'placed'; readonly index: number; readonly term: number };
 
@@ -37,17 +35,18 @@ export class Proposals {
   }
 
   add(data: Uint8Array, untilTick: number, done: (error: ProposalError | null) => void): void {
+    if (data.length > COMMAND_BYTES_MAX) throw new RangeError(`a command of ${data.length} bytes is too long`);
     if (this.#pending.size >= PENDING_MAX) {
       done(new ProposalError('no-leader', `${PENDING_MAX} proposals are waiting already; nothing was changed`));
       return;
     }
-    this.#pending.set(++this.#lastId, { data, untilTick, done, stage: { kind: 'waiting' } });
+    this.#pending.set(++this.#lastId, { data, untilTick, done, stage: { kind: 'waiting', fromTick: 0 } });
   }
 
   /** Tries those that wait. `attempt` proposes, or sends to the leader. */
-  send(attempt: (id: number, data: Uint8Array) => Attempt): void {
+  send(nowTick: number, attempt: (id: number, data: Uint8Array) => Attempt): void {
     for (const [id, pending] of this.#pending) {
-      if (pending.stage.kind !== 'waiting') continue;
+      if (pending.stage.kind !== 'waiting' || nowTick < pending.stage.fromTick) continue;
       const result = attempt(id, pending.data);
       if (result === 'no-leader') return;
       pending.stage = result === 'sent' ? { kind: 'sent' } : { kind: 'placed', ...result };
@@ -63,13 +62,13 @@ export class Proposals {
     if (applied !== 'not-applied') this.#settle(id, pending, applied === null ? unconfirmed() : outcome(applied, term));
   }
 
-  /** The leader was none any more, and did not propose it. */
-  refused(id: number): void {
+  /** The leader was none any more, and did not propose it. Tried again with the next tick: not as fast as it is refused. */
+  refused(id: number, nowTick: number): void {
     const pending = this.#pending.get(id);
     if (pending?.stage.kind !== 'sent') return;
     // under another id: a second refusal of this attempt must not pass for one of the next
     this.#pending.delete(id);
-    this.#pending.set(++this.#lastId, { ...pending, stage: { kind: 'waiting' } });
+    this.#pending.set(++this.#lastId, { ...pending, stage: { kind: 'waiting', fromTick: nowTick + 1 } });
   }
 
   /** The entry at `index` has been applied. */
@@ -120,6 +119,6 @@ function noLeader(): ProposalError {
 function unconfirmed(): ProposalError {
   return new ProposalError(
     'unconfirmed',
-    'not confirmed within client_req_timeout; it may still take effect, on all edges or on none: look again',
+    'not confirmed in time; it may still take effect, on all edges or on none: look again',
   );
 }

@@ -106,10 +106,11 @@ export class Transport implements Network {
     for (const link of this.#links.values()) link.redial();
   }
 
-  send(to: ServerId, message: PeerMessage): void {
+  send(to: ServerId, message: PeerMessage): boolean {
     const link = this.#links.get(to);
-    if (link === undefined) this.#context.traffic.dropped += 1;
-    else link.send(message);
+    if (link !== undefined) return link.send(message);
+    this.#context.traffic.dropped += 1;
+    return false;
   }
 
   /** Sorted by server. */

@@ -38,6 +38,8 @@ export interface Announce {
   readonly cluster: ClusterId | null;
   /** The cluster's leader as far as known. */
   readonly leader: MemberId | null;
+  /** As far as this server knows; 0 where it belongs to none. */
+  readonly term: number;
   /** From a leader: the receiver, as it last announced itself, where that is no member of this cluster any more. */
   readonly excludes: MemberId | null;
   /** How recent its state is: what a fresh server would bring into a new cluster. */
@@ -98,7 +100,8 @@ export interface Storage {
 
 /** Carries messages to other servers as well as it can: late, twice, in any order, or not at all. Never blocks. */
 export interface Network {
-  send(to: ServerId, message: PeerMessage): void;
+  /** False where it is known not to go out. */
+  send(to: ServerId, message: PeerMessage): boolean;
 }
 
 /** What is replicated. Deterministic: the same entries give the same state everywhere. */
@@ -106,6 +109,8 @@ export interface StateMachine {
   apply(data: Uint8Array): void;
   /** The whole state. */
   snapshot(): Uint8Array;
+  /** Whether `restore` can read it: asked before a snapshot of a peer's is taken for good. */
+  isReadable(data: Uint8Array): boolean;
   /** Replaces the whole state; an empty array is the state before the first entry. */
   restore(data: Uint8Array): void;
 }

@@ -58,6 +58,15 @@ export class ReplicatedState implements StateMachine {
     return encode({ version: SNAPSHOT_VERSION, salt: this.#salt, pools: this.#edits.toSnapshot() });
   }
 
+  isReadable(data: Uint8Array): boolean {
+    try {
+      if (data.length > 0) readSnapshot(data);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /**
    * Throws where the snapshot cannot be read, and changes nothing then: going on without it would be going on with
    * another state than the others. Parts that this version does not know are left out, as their commands are.

@@ -82,7 +82,7 @@ export class Progress {
     this.pendingSnapshot = index;
   }
 
-  /** A heartbeat was answered: what was under way may be lost, and one more may be sent. */
+  /** A heartbeat is due: what is under way may be lost, and one more may be sent. */
   freeOne(inFlightMax: number): void {
     this.isProbing = false;
     if (this.#inFlight.length >= inFlightMax) this.#inFlight.shift();
@@ -108,6 +108,7 @@ export class Progress {
     this.state = state;
     this.isProbing = false;
     this.pendingSnapshot = 0;
+    this.#isSnapshotOld = false;
     this.#inFlight = [];
   }
 }

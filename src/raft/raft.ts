@@ -73,7 +73,7 @@ export class Raft {
   #transferElapsed = 0;
 
   #messages: Message[] = [];
-  /** First index that is not yet handed out for persisting. */
+  /** First index that is not known to be synced. */
   #unstable: number;
   #persistedHardState: HardState;
   #incomingSnapshot: Snapshot | null = null;
@@ -449,11 +449,19 @@ export class Raft {
   #sendHeartbeat(to: MemberId): void {
     const progress = this.#progress.get(to) as Progress;
     progress.freeOne(this.#options.inFlightMax);
-    const { state, next, match } = progress;
+    const { state, next } = progress;
     // a probe is repeated as it is: the answer to anything else says nothing of where the logs agree
     if (state === 'probe' || (state === 'replicate' && next <= this.log.lastIndex)) this.#sendAppend(to);
-    // where an append was lost, the entry before next is missing: the refusal says so
-    else this.#sendAppendOf(to, state === 'replicate' ? next - 1 : match, 0);
+    else this.#sendCommit(to);
+  }
+
+  /**
+   * The commit index, without entries. It holds for what is under way, too; where an append was lost, the entry before next
+   * is missing, and the refusal says so.
+   */
+  #sendCommit(to: MemberId): void {
+    const { state, next, match } = this.#progress.get(to) as Progress;
+    this.#sendAppendOf(to, state === 'replicate' ? next - 1 : match, 0);
   }
 
   /** Sends what the follower lacks, as far as the window allows. */
@@ -516,7 +524,7 @@ export class Raft {
     if (index <= this.#commit || this.log.termAt(index) !== this.#term) return;
     this.#commit = index;
     // followers learn of it at once, not with the next heartbeat
-    for (const [id, progress] of this.#progress) this.#sendAppendOf(id, progress.match, 0);
+    for (const id of this.#progress.keys()) this.#sendCommit(id);
   }
 
   /** A leader that is no voter any more leads until that is committed, and no longer (thesis, 4.2.2). */

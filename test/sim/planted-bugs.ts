@@ -72,7 +72,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       'if (index <= this.#commit || this.log.termAt(index) !== this.#term) return;',
       'if (index <= this.#commit) return;',
     ],
-    ['cluster/member.ts', 'const BATCH_MAX = 64;', 'const BATCH_MAX = 1;'],
+    ['cluster/limits.ts', 'const BATCH_MAX = 64;', 'const BATCH_MAX = 1;'],
   ),
   bug('keeps its own entries where they conflict with the leader (paper, 5.3)', [
     'raft/raft.ts',

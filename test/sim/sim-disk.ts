@@ -78,6 +78,8 @@ export class SimDisk implements Disk {
       this.#pending = null;
       if (this.isFull) {
         this.#isAppendable = false;
+        // a write that failed may be there all the same
+        if (write.kind === 'replace' && this.#random.chance(0.3)) this.#content = write.bytes;
         done(new Error('no space left'));
         return;
       }

@@ -6,12 +6,13 @@
  * What runs is the production code: core, driver, formation, admission, proposals and write-ahead log. Clock, network and
  * disk are simulated.
  *
- * Two kinds of run. A gentle one takes a server's memory only where the cluster keeps a majority that remembers: then
+ * Three kinds of run. A gentle one takes a server's memory only where the cluster keeps a majority that remembers: then
  * nothing that was confirmed may ever be lost, and no second cluster may come into being. A rough one takes any server's
- * memory at any time: then clusters may follow one another, but never live side by side. After either, once all is healed,
- * the servers must be one cluster that gets on.
+ * memory at any time: then clusters may follow one another, but never live side by side. In a careless one the operator
+ * changes several servers of the list at once, at any time, and machines that leave it are gone at once: nobody can keep two
+ * clusters from living side by side then. After any, once all is healed, the servers must be one cluster that gets on.
  *
- * Of either kind some runs are electoral: leaders fall one after the other, and whoever has just voted crashes more often
+ * Of any kind some runs are electoral: leaders fall one after the other, and whoever has just voted crashes more often
  * than not, and is back at once. Some of those are duels: three or five servers with disks, and no other trouble that would
  * keep two leaders' logs from overtaking each other (paper, figure 8).
  */
@@ -97,6 +98,8 @@ const SERVERS_MAX = 9;
 /** More than this in one run is a storm of messages. */
 const EVENTS_MAX = 1_000_000;
 const SNAPSHOT_DISTANCE = 5;
+/** A closed connection is made again about once a second. */
+const REDIAL_CHANCE = 0.05;
 
 /** One for all: the sealing itself is no matter of chance. */
 const { privateKey: PRIVATE_KEY } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -122,7 +125,7 @@ function watchCores({ prototype }: Production['Raft']): void {
 
 export class Simulation {
   readonly exercise: Exercise;
-  readonly isGentle: boolean;
+  readonly kind: 'gentle' | 'rough' | 'careless';
   readonly #isElectoral: boolean;
   readonly #isDuel: boolean;
   readonly #code: Production;
@@ -151,7 +154,7 @@ export class Simulation {
     this.#tell = tell;
     this.#random = new Random(seed);
     this.#code = code;
-    this.isGentle = this.#random.chance(0.5);
+    this.kind = this.#random.pick(['gentle', 'gentle', 'rough', 'rough', 'careless']);
     this.#isElectoral = this.#random.chance(0.4);
     this.#isDuel = this.#isElectoral && this.#random.chance(0.5);
     this.exercise = {
@@ -186,6 +189,10 @@ export class Simulation {
       const server = this.#addServer(id);
       this.#queue.after(this.#random.between(0, 1_000), () => this.#start(server));
     }
+  }
+
+  get isGentle(): boolean {
+    return this.kind === 'gentle';
   }
 
   /** Runs chaos, then heals everything and demands progress. Throws a Violation. */
@@ -242,6 +249,7 @@ export class Simulation {
         life.state += `${Buffer.from(data)},`;
       },
       snapshot: () => Buffer.from(life.state),
+      isReadable: () => true,
       restore: (data) => {
         life.state = Buffer.from(data).toString();
       },
@@ -291,10 +299,25 @@ export class Simulation {
       if (server.life !== life) return;
       if (!life.isPaused) {
         life.member.tick();
+        this.#redial(server, life);
         if (server.life === life) this.#checkContact(server, life);
       }
       this.#scheduleTick(server, life);
     });
+  }
+
+  /**
+   * Connections to members of another cluster, and to servers that do not list this one, are closed and made again, with a
+   * hello each way.
+   */
+  #redial({ id }: Server, { member }: Life): void {
+    for (const to of member.contacts) {
+      const other = this.#servers.get(to)?.life;
+      if (other == null || other.isPaused || !this.#random.chance(REDIAL_CHANCE)) continue;
+      const isClosed = other.member.cluster !== member.cluster || !other.member.contacts.includes(id);
+      if (!isClosed || !this.#send(id, to, member.announceTo(to))) continue;
+      this.#send(to, id, other.member.announceTo(id));
+    }
   }
 
   /** Looks at what is written, and writes it. */
@@ -360,7 +383,7 @@ export class Simulation {
   #checkEra(era: Era, command: string | null): void {
     const { now } = this.#queue;
     era.aliveMs ??= now;
-    if (command === null) return;
+    if (command === null || this.kind === 'careless') return;
     const proposedMs = this.#proposedMs.get(command) ?? 0;
     for (const other of this.#eras.values()) {
       if (other.aliveMs === null || other.aliveMs <= era.aliveMs || other.aliveMs >= proposedMs) continue;
@@ -391,10 +414,11 @@ export class Simulation {
 
   // ---------------------------------------------------------------- network
 
-  #send(from: ServerId, to: ServerId, message: PeerMessage): void {
+  #send(from: ServerId, to: ServerId, message: PeerMessage): boolean {
     if (this.#random.chance(this.#lossRate) || this.#cut.has(`${from}>${to}`)) {
       this.exercise.messagesLost++;
-      return;
+      // the sender is told at times, as where a connection is down
+      return this.#random.chance(0.5);
     }
     // the core bears any repetition; a proposal comes once, as the connection that carries it delivers nothing twice
     const copies = message.type !== 'propose' && this.#random.chance(this.#repeatRate) ? 2 : 1;
@@ -402,6 +426,7 @@ export class Simulation {
     for (let i = 0; i < copies; i++) {
       this.#queue.after(this.#random.between(1, this.#delayMaxMs), () => this.#deliver(from, to, message));
     }
+    return true;
   }
 
   /** To whatever lives on that server by now. */
@@ -439,8 +464,10 @@ export class Simulation {
       [2_000, () => this.#troubleDisk(this.#anyServer())],
       [2_500, () => this.#handOver(this.#anyServer())],
       [800, () => this.#loseConnection()],
+      [4_000, () => this.#anyServer().life?.member.rewrite()],
       [this.isGentle ? 3_000 : 700, () => this.#meddle()],
       this.isGentle ? [2_000, () => this.#changeList()] : [3_000, () => this.#wipe(this.#anyServer())],
+      [2_500, () => this.kind === 'careless' && this.#changeListCarelessly()],
       [3_000, () => this.#wipeGently(this.#anyServer())],
     ];
     if (this.#isElectoral) faults.push([400, () => this.#toppleLeader()]);
@@ -650,6 +677,34 @@ export class Simulation {
     }
   }
 
+  #changeListCarelessly(): void {
+    this.exercise.serverListChanges++;
+    this.#say(0, 'the server list changes');
+    const newest = Math.max(...this.#servers.keys());
+    const staying = this.#list.filter(() => this.#random.chance(0.7));
+    const added = Array.from(
+      { length: this.#random.between(staying.length === 0 ? 1 : 0, 3) },
+      (_, i) => newest + 1 + i,
+    );
+    const leaving = this.#list.filter((id) => !staying.includes(id));
+    this.#list = [...staying, ...added].slice(-SERVERS_MAX);
+    for (const id of leaving) {
+      this.#queue.after(this.#random.between(0, 3_000), () => this.#remove(id));
+    }
+    for (const id of added) this.#start(this.#addServer(id));
+    for (const id of staying) if (!this.#list.includes(id)) this.#remove(id);
+    for (const server of this.#servers.values()) {
+      this.#queue.after(this.#random.between(1, 5_000), () => this.#reload(server, this.#list));
+    }
+  }
+
+  #remove(id: ServerId): void {
+    const server = this.#servers.get(id);
+    if (server === undefined) return;
+    this.#end(server);
+    this.#servers.delete(id);
+  }
+
   #isRunning(voter: MemberId): boolean {
     return this.#serverOf(voter)?.life?.member.id === voter;
   }
@@ -673,10 +728,7 @@ export class Simulation {
       });
       server.life?.member.handOver();
       if (isNeeded) this.#queue.after(500, stop);
-      else {
-        this.#end(server);
-        this.#servers.delete(id);
-      }
+      else this.#remove(id);
     };
     this.#queue.after(2_500, stop);
   }
