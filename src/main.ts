@@ -11,6 +11,9 @@ if (major < 24) {
   process.exit(1);
 }
 
+// a reload that comes while the program starts would end it: the file is being read anyway
+if (process.argv[2] === 'run') process.on('SIGHUP', () => {});
+
 // loaded only now: an older Node could not even parse what these import
 const { createProgram } = await import('./commands/program.ts');
 await createProgram().parseAsync();

@@ -28,7 +28,9 @@ export function askAdmin(address: ListenAddress, token: string | null, path: str
       text += chunk;
       if (text.length > ANSWER_BYTES_MAX) request.destroy(new Error('the answer has no end'));
     });
-    response.on('error', reject);
+    response.on('error', (error) => {
+      reject(new AdminClientError(`the answer from the admin API at ${where} broke off: ${error.message}`));
+    });
     response.on('end', () => {
       const body = parseJson(text);
       if (body === undefined) reject(new AdminClientError(`what answers at ${where} is not stekbal's admin API`));

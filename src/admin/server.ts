@@ -6,9 +6,11 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import fastify, { type FastifyInstance } from 'fastify';
 import { type AdminConfig, formatListenAddress, type ListenAddress } from '../config/config.ts';
 import type { Log } from '../control/log.ts';
+import { Refusals } from '../control/refusals.ts';
 import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
 import { type AdminPort, defineApi } from './api.ts';
@@ -20,6 +22,8 @@ const LIMITS = {
   headBytesMax: 16 * 1024,
   /** Of a path's part: a node's address, percent-encoded. */
   paramCharsMax: 1024,
+  /** Of a header, in a log line. */
+  loggedCharsMax: 100,
   connectionsMax: 128,
   headTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
@@ -34,6 +38,7 @@ export class AdminServer {
   readonly #log: Log;
   readonly #app: FastifyInstance;
   readonly #server: http.Server;
+  readonly #refusals: Refusals;
   #token: string | null;
 
   /** Throws a StartError where the token file holds no token, or the address is one that cannot be served. */
@@ -42,6 +47,10 @@ export class AdminServer {
     this.#config = config;
     this.#log = log;
     this.#token = readToken(config.tokenFile);
+    this.#refusals = new Refusals(
+      (level, message, fields) => log[level](fields ?? {}, message),
+      'admin request refused',
+    );
     this.#server = createServer();
     this.#app = fastify({
       serverFactory: (handler) => this.#server.on('request', handler),
@@ -69,8 +78,12 @@ export class AdminServer {
     return formatListenAddress({ ...address, port: (this.#server.address() as AddressInfo).port });
   }
 
-  /** Reads the token again, from the file that is named now. With a fault in it, the old token stays. */
+  /**
+   * Reads the token again, from the file that is named now. With a fault in it, the old token stays; and so it does where
+   * the file says another address, which has to wait for a restart: who needs a token depends on the address.
+   */
   reload(config: AdminConfig): void {
+    if (!isDeepStrictEqual(config.address, this.#config.address)) return;
     try {
       this.#token = readToken(config.tokenFile);
     } catch (error) {
@@ -86,6 +99,7 @@ export class AdminServer {
     this.#server.closeIdleConnections();
     const cut = setTimeout(() => this.#server.closeAllConnections(), LIMITS.closeTimeoutMs);
     await closed;
+    this.#refusals.close();
     clearTimeout(cut);
     await this.#app.close();
   }
@@ -96,11 +110,16 @@ export class AdminServer {
       const refusal = refusalOf(headers, this.#config.address, this.#token);
       if (refusal === null) return;
       const { status, code, message } = refusal;
-      this.#log.warn({ code, host: headers.host, origin: headers.origin }, 'admin request refused');
+      this.#refusals.add(code, { host: brief(headers.host), origin: brief(headers.origin) });
       if (status === 401) reply.header('WWW-Authenticate', 'Bearer');
       return reply.code(status).send({ code, message });
     });
   }
+}
+
+/** What a client may put into a log line. */
+function brief(header: string | undefined): string | undefined {
+  return header?.slice(0, LIMITS.loggedCharsMax);
 }
 
 function createServer(): http.Server {
@@ -112,6 +131,9 @@ function createServer(): http.Server {
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   });
   server.maxConnections = LIMITS.connectionsMax;
+  // answers that nobody reads must not pile up: one request a connection, which ends when it stands still
+  server.maxRequestsPerSocket = 1;
+  server.setTimeout(LIMITS.idleTimeoutMs);
   return server;
 }
 

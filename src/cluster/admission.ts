@@ -44,7 +44,9 @@ function nextOf(steps: readonly (Membership | null)[], view: AdmissionView): Mem
 function nextLearners({ membership: now, listed, joiners, isSilent }: AdmissionView): Membership | null {
   const learners = now.learners.filter((id) => {
     const server = serverOf(id);
-    return listed.includes(server) && (joiners.get(server) ?? id) === id;
+    const former = formerOf(id, now);
+    // a voter of its server that answers: the machine that asked has come back under its former name
+    return listed.includes(server) && (joiners.get(server) ?? id) === id && (former === undefined || isSilent(former));
   });
   for (const [server, id] of joiners) {
     if (!listed.includes(server) || learners.includes(id) || now.voters.includes(id)) continue;
@@ -55,8 +57,9 @@ function nextLearners({ membership: now, listed, joiners, isSilent }: AdmissionV
   return next.learners.join() === now.learners.join() ? null : next;
 }
 
-function promotions({ membership: now, isCaughtUp }: AdmissionView): Membership[] {
-  const ready = now.learners.filter((id) => isCaughtUp(id) && formerOf(id, now) === undefined);
+function promotions({ membership: now, listed, isCaughtUp }: AdmissionView): Membership[] {
+  const isReady = (id: MemberId) => isCaughtUp(id) && formerOf(id, now) === undefined && listed.includes(serverOf(id));
+  const ready = now.learners.filter(isReady);
   return ready.map((id) => {
     const others = now.learners.filter((learner) => learner !== id);
     return membership([...now.voters, id], others);

@@ -23,7 +23,7 @@ import type {
   Storage,
   StoredState,
 } from './types.ts';
-import { WriteAheadLog } from './wal.ts';
+import { WalDamagedError, WriteAheadLog } from './wal.ts';
 
 /** Ticks from one heartbeat to the next: how finely the election timeouts are drawn. */
 const HEARTBEAT_TICKS = 4;
@@ -73,7 +73,16 @@ export class Cluster {
    */
   propose(data: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#running.propose(data, (error) => (error === null ? resolve() : reject(error)));
+      let timer: NodeJS.Timeout | undefined;
+      let isDone = false;
+      const giveUp = this.#running.propose(data, (error) => {
+        isDone = true;
+        clearTimeout(timer);
+        if (error === null) resolve();
+        else reject(error);
+      });
+      // ticks are lost while the process has no time: whoever waits goes by the clock
+      if (!isDone) timer = setTimeout(giveUp, this.#options.timing.proposalTimeoutMs);
     });
   }
 
@@ -105,6 +114,10 @@ export class Cluster {
    * nothing is changed then.
    */
   async reload(servers: readonly ServerAddress[], peering: PeeringOptions): Promise<void> {
+    const { serverId } = this.#options;
+    if (!servers.some((server) => server.serverId === serverId)) {
+      throw new Error(`the server list does not hold server_id ${serverId}, which is this server's until a restart`);
+    }
     const credentials = await loadCredentials(peering, peering.certVerifyStr);
     if (this.#member === null || this.#transport === null) return;
     this.#learnAddresses(servers);
@@ -157,6 +170,17 @@ export class Cluster {
     { privateKey }: Credentials,
   ): Promise<{ state: StoredState; storage: Storage }> {
     if (stateDir === null) return { state: { kind: 'fresh', legacy: null }, storage: new MemoryStorage() };
+    try {
+      return await this.#openLogIn(stateDir, privateKey);
+    } catch (error) {
+      throw error instanceof WalDamagedError ? error : new Error(`state_dir ${stateDir}: ${(error as Error).message}`);
+    }
+  }
+
+  async #openLogIn(
+    stateDir: string,
+    privateKey: Credentials['privateKey'],
+  ): Promise<{ state: StoredState; storage: Storage }> {
     const unlock = await lockFolder(stateDir);
     try {
       const disk = new FileDisk(join(stateDir, LOG_FILE));

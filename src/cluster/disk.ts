@@ -5,8 +5,10 @@
 
 import { createHash } from 'node:crypto';
 import {
+  accessSync,
   close,
   closeSync,
+  constants,
   fdatasync,
   fsync,
   fsyncSync,
@@ -18,6 +20,7 @@ import {
   renameSync,
   statSync,
   unlink,
+  unlinkSync,
   write,
   writeFileSync,
 } from 'node:fs';
@@ -71,8 +74,15 @@ export class FileDisk implements Disk {
     if (bytes === null) return null;
     // What an earlier process wrote and did not see synced may stand in the page cache alone, and after a failed sync no
     // further one would write it. Promises will be made on what is read here: it goes to the disk as a new file first.
-    writeFileSync(this.#temporary, bytes, { mode: FILE_MODE, flush: true });
-    renameSync(this.#temporary, this.path);
+    try {
+      writeFileSync(this.#temporary, bytes, { mode: FILE_MODE, flush: true });
+      renameSync(this.#temporary, this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      // a full disk must not keep the server from starting: the file itself is all that there can be
+      unlinkSync(this.#temporary);
+      syncFileNow(this.path);
+    }
     syncFolderNow(dirname(this.path));
     return bytes;
   }
@@ -132,6 +142,7 @@ export class FileDisk implements Disk {
  */
 export async function lockFolder(folder: string): Promise<() => void> {
   makeFolder(folder);
+  accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   const { dev, ino } = statSync(folder, { bigint: true });
   const name = createHash('sha256').update(`${dev}:${ino}`).digest('hex');
   const server = createServer((socket) => socket.destroy());
@@ -142,6 +153,8 @@ export async function lockFolder(folder: string): Promise<() => void> {
   });
   server.listen({ path: `\0stekbal-${name}` }, held);
   await promise;
+  // whoever knocks there gets nothing, and must not end this process by it
+  server.on('error', () => {});
   server.unref();
   return () => server.close();
 }
@@ -176,7 +189,11 @@ function syncFolder(folder: string, done: Done): void {
 }
 
 function syncFolderNow(folder: string): void {
-  const fd = openSync(folder, 'r');
+  syncFileNow(folder);
+}
+
+function syncFileNow(path: string): void {
+  const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);
   } finally {

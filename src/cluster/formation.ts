@@ -114,8 +114,8 @@ export class Formation {
   /** Another fresh server wants to found a cluster with this one. */
   requested(from: ServerId, founder: MemberId, position: Position, view: FreshView): FreshStep[] {
     const { nowTick, member } = view;
-    const isBusy = this.#round !== null || (this.#promise !== null && this.#promise.untilTick > nowTick);
-    if ((isBusy && this.#promise?.to !== from) || !view.listed.includes(from)) return [];
+    const isPromised = this.#promise !== null && this.#promise.untilTick > nowTick && this.#promise.to !== from;
+    if (this.#round !== null || isPromised || !view.listed.includes(from)) return [];
     if (comparePositions(position, view.position) < 0 && this.#isPatient(nowTick)) return [];
     this.#promise = { to: from, untilTick: nowTick + this.#timing.electionTicksMax };
     this.#askAtTick = null;

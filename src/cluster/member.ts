@@ -25,8 +25,9 @@ import { certaintyTicks, Formation, type FreshStep, type FreshView, lostTicks } 
 import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
 import { Joiners } from './joiners.ts';
 import { Keeper } from './keeper.ts';
-import { BATCH_MAX, COMMAND_BYTES_MAX, IN_FLIGHT_MAX, SNAPSHOT_BYTES_MAX, TERM_LEAP_MAX } from './limits.ts';
+import { BATCH_MAX, COMMAND_BYTES_MAX, IN_FLIGHT_MAX, SNAPSHOT_BYTES_MAX } from './limits.ts';
 import { OrphanWatch } from './orphan-watch.ts';
+import { isSound } from './peer-checks.ts';
 import { type Attempt, Proposals } from './proposals.ts';
 import { Reports } from './reports.ts';
 import type {
@@ -200,10 +201,14 @@ export class Member {
     return reason;
   }
 
-  /** `done` is called once: with null after `data` has been applied here, otherwise with what is known. */
-  propose(data: Uint8Array, done: (error: ProposalError | null) => void): void {
-    this.#proposals.add(data, this.#nowTick + this.#options.proposalTicks, done);
+  /**
+   * `done` is called once: with null after `data` has been applied here, otherwise with what is known. Returns a function
+   * that gives it up.
+   */
+  propose(data: Uint8Array, done: (error: ProposalError | null) => void): () => void {
+    const giveUp = this.#proposals.add(data, this.#nowTick + this.#options.proposalTicks, done);
     this.#pump();
+    return giveUp;
   }
 
   /** The list of servers has changed; this one is in it. */
@@ -316,23 +321,15 @@ export class Member {
 
   #onRaft(cluster: ClusterId, message: Message): string | null {
     if (this.#bond === null) {
-      if (message.to === this.#id && !this.#isBetween && isBinding(message)) this.#bind(cluster, message);
+      if (message.to !== this.#id || this.#isBetween || !isBinding(message)) return null;
+      if (!isSound(null, message, this.#ports.stateMachine)) return 'bad-frame';
+      this.#bind(cluster, message);
       return null;
     }
     if (cluster !== this.#bond.cluster) return 'other-cluster';
-    if (!this.#isSound(this.#bond.raft, message)) return 'bad-frame';
+    if (!isSound(this.#bond.raft, message, this.#ports.stateMachine)) return 'bad-frame';
     this.#bond.raft.step(message);
     return null;
-  }
-
-  /** The core trusts its peers; a faulty one must not bring this server down. */
-  #isSound({ role, term }: Raft, message: Message): boolean {
-    if (message.term > term + TERM_LEAP_MAX) return false;
-    const isLeaders = message.type === 'append-request' || message.type === 'snapshot-request';
-    if (isLeaders && role === ROLE.leader && message.term === term) return false;
-    if (message.type === 'snapshot-request') return this.#ports.stateMachine.isReadable(message.snapshot.data);
-    if (message.type !== 'append-request') return true;
-    return message.entries.every(({ index }, i) => index === message.previousIndex + 1 + i);
   }
 
   #onJoin(from: ServerId, cluster: ClusterId, member: MemberId): void {

@@ -80,7 +80,7 @@ export class PeerLink {
       checkServerIdentity: () => undefined,
     });
     this.#socket = socket;
-    this.#why = 'closed by the other end';
+    this.#why = 'closed by the other end; its log says why';
     socket.setNoDelay(true);
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#why = error.code ?? error.message;

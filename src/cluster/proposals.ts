@@ -34,13 +34,18 @@ export class Proposals {
     this.#lastId = firstId;
   }
 
-  add(data: Uint8Array, untilTick: number, done: (error: ProposalError | null) => void): void {
+  /** Returns a function that gives it up, with what is known by then. */
+  add(data: Uint8Array, untilTick: number, done: (error: ProposalError | null) => void): () => void {
     if (data.length > COMMAND_BYTES_MAX) throw new RangeError(`a command of ${data.length} bytes is too long`);
     if (this.#pending.size >= PENDING_MAX) {
       done(new ProposalError('no-leader', `${PENDING_MAX} proposals are waiting already; nothing was changed`));
-      return;
+      return () => {};
     }
-    this.#pending.set(++this.#lastId, { data, untilTick, done, stage: { kind: 'waiting', fromTick: 0 } });
+    const pending: Pending = { data, untilTick, done, stage: { kind: 'waiting', fromTick: 0 } };
+    this.#pending.set(++this.#lastId, pending);
+    return () => {
+      for (const [id, other] of this.#pending) if (other === pending) this.#giveUp(id, pending);
+    };
   }
 
   /** Tries those that wait. `attempt` proposes, or sends to the leader. */
@@ -68,7 +73,8 @@ export class Proposals {
     if (pending?.stage.kind !== 'sent') return;
     // under another id: a second refusal of this attempt must not pass for one of the next
     this.#pending.delete(id);
-    this.#pending.set(++this.#lastId, { ...pending, stage: { kind: 'waiting', fromTick: nowTick + 1 } });
+    pending.stage = { kind: 'waiting', fromTick: nowTick + 1 };
+    this.#pending.set(++this.#lastId, pending);
   }
 
   /** The entry at `index` has been applied. */
@@ -89,8 +95,7 @@ export class Proposals {
 
   expire(nowTick: number): void {
     for (const [id, pending] of this.#pending) {
-      if (nowTick < pending.untilTick) continue;
-      this.#settle(id, pending, pending.stage.kind === 'waiting' ? noLeader() : unconfirmed());
+      if (nowTick >= pending.untilTick) this.#giveUp(id, pending);
     }
   }
 
@@ -99,6 +104,10 @@ export class Proposals {
     for (const [id, pending] of this.#pending) {
       if (pending.stage.kind !== 'waiting') this.#settle(id, pending, unconfirmed());
     }
+  }
+
+  #giveUp(id: number, pending: Pending): void {
+    this.#settle(id, pending, pending.stage.kind === 'waiting' ? noLeader() : unconfirmed());
   }
 
   #settle(id: number, { done }: Pending, error: ProposalError | null): void {

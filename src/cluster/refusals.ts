@@ -1,5 +1,5 @@
 /**
- * Counts what was refused from peers and why, and says so without flooding the log: a line a second for each reason.
+ * Counts what was refused and why, and says so without flooding the log: a line a second for each reason.
  * Main thread.
  */
 
@@ -18,10 +18,13 @@ export class Refusals {
   /** By reason, since the start. */
   readonly counts: Record<string, number> = {};
   readonly #report: Report;
+  readonly #message: string;
   readonly #held = new Map<string, Held>();
 
-  constructor(report: Report) {
+  /** `message` is what each line says. */
+  constructor(report: Report, message = 'refused from a peer') {
     this.#report = report;
+    this.#message = message;
   }
 
   /** `fields` say who and why. */
@@ -57,6 +60,6 @@ export class Refusals {
   }
 
   #warn(reason: string, fields: object, suppressed: number): void {
-    this.#report('warn', 'refused from a peer', { reason, ...fields, ...(suppressed > 0 && { suppressed }) });
+    this.#report('warn', this.#message, { reason, ...fields, ...(suppressed > 0 && { suppressed }) });
   }
 }

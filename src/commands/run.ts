@@ -44,8 +44,13 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
     edge.reload().catch((err: unknown) => log.error({ err }, 'reload failed'));
   });
   try {
+    // loaded where it is wanted alone, as the framework takes as long as all of the rest; and before the member has a vote
+    const adminModule = config.admin === null ? null : await import('../admin/server.ts');
     await edge.join();
-    admin = await startAdmin(config, edge, log);
+    if (adminModule !== null && config.admin !== null) {
+      admin = new adminModule.AdminServer(config.admin, edge, log);
+      log.info({ address: await admin.listen() }, 'admin API');
+    }
     const bound = await edge.start();
     const addresses = bound.map((address) => (address === null ? '' : formatBound(address)));
     log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
@@ -63,16 +68,6 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
   await stopping.drained;
   // last: what a drain does can be watched
   await admin?.close();
-}
-
-/** Null where the configuration wants no admin API. */
-async function startAdmin(config: Config, edge: Edge, log: Log): Promise<AdminServer | null> {
-  if (config.admin === null) return null;
-  // loaded where it is wanted alone: the framework takes as long as all of the rest
-  const { AdminServer } = await import('../admin/server.ts');
-  const admin = new AdminServer(config.admin, edge, log);
-  log.info({ address: await admin.listen() }, 'admin API');
-  return admin;
 }
 
 interface Stopping {

@@ -61,6 +61,7 @@ export function subject(path: KeyPath): string {
 
 function describe(issue: z.core.$ZodIssue, raw: unknown): string {
   if (issue.code === 'custom') return issue.message;
+  if (issue.code === 'too_big') return `the list is too long; write at most ${issue.maximum} items`;
   if (issue.code === 'too_small') return 'the list is empty; write at least one item';
   if (issue.code !== 'invalid_type') return issue.message;
   if (raw === null) return EMPTY;

@@ -128,7 +128,7 @@ const affinityKeys = {
     (raw) => parseText(raw, { min: 1, max: 256 }),
     {
       description:
-        'The salt; equal on every edge. Left out with `affinity_use_salt`: a random one until the next start.',
+        'The salt; equal on every edge. Left out with `affinity_use_salt`: a random one, which the group agrees on.',
       default: null,
       defaultText: 'random',
     },

@@ -10,7 +10,9 @@ import { integer, notation, path, section, text } from './schema-units.ts';
 const ID_RANGE = { min: 1, max: 2_147_483_647 };
 const PORT_RANGE = { min: 1, max: 65_535 };
 const MS_RANGE = { min: 10, max: 60_000 };
-const ITEMS_RANGE = { min: 1, max: 1_000_000 };
+const ITEMS_RANGE = { min: 1, max: 10_000 };
+/** A group larger than this waits long for its majority. */
+const SERVERS_MAX = 64;
 
 /** Traffic Server's defaults for what may be left out and is compared with something else, in ms. */
 export const TIMING_DEFAULTS = {
@@ -104,4 +106,5 @@ export const serverListSchema = z
       { description: 'One machine of the group.', type: 'map', json: {} },
     ),
   )
-  .min(1);
+  .min(1)
+  .max(SERVERS_MAX);

@@ -61,8 +61,8 @@ export class PoolEditor {
     if (!this.nodes(pool).some((node) => node.address === address)) {
       throw new PoolError('unknown-node', `pool ${pool} has no node ${address}; GET /pools/${pool}/nodes lists them`);
     }
-    // a node that no file names needs no note that it is gone, and notes would add up where nodes come and go
-    await this.#edit(pool, address, this.#pools.isConfigured(pool, address) ? { kind: 'absent' } : null);
+    // also where no file here names it: another edge's may
+    await this.#edit(pool, address, { kind: 'absent' });
   }
 
   async #edit(pool: string, address: string, edit: NodeEdit | null): Promise<void> {

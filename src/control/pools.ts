@@ -61,11 +61,6 @@ export class Pools {
     return configured === undefined ? null : effectiveNodes(configured, this.#state.editsOf(pool));
   }
 
-  /** Whether the file names the node. */
-  isConfigured(pool: string, address: string): boolean {
-    return this.#configured.get(pool)?.some((node) => node.address === address) === true;
-  }
-
   /**
    * Takes over what the file says now, to be published. A pool that is not in it any more stays as it is while services
    * that run need it. Resolves to the names of those.

@@ -17,7 +17,12 @@ const LIVE_OF_STEK_SHARE = [
 
 /** What is in force after a reload that brings in what `file` says of the pools and of how to reach the admin API. */
 export function withLiveParts(inForce: Config, file: Config): Config {
-  const admin = inForce.admin && file.admin ? { ...inForce.admin, tokenFile: file.admin.tokenFile } : inForce.admin;
+  // a token goes with its address: one that is needed where it listens now must not go before it listens elsewhere
+  const isSameAddress = isDeepStrictEqual(inForce.admin?.address, file.admin?.address);
+  const admin =
+    isSameAddress && inForce.admin && file.admin
+      ? { ...inForce.admin, tokenFile: file.admin.tokenFile }
+      : inForce.admin;
   return { ...inForce, pools: file.pools, admin };
 }
 

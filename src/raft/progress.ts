@@ -65,9 +65,14 @@ export class Progress {
    * came late and says nothing any more.
    */
   rejected(index: number, agreeAt: number): boolean {
-    if (this.state === 'snapshot') return false;
+    if (this.state === 'snapshot' || index < this.match) return false;
+    if (index === this.match) {
+      // what it had confirmed is gone: its disk has lost it, or the refusal is an old one, and to probe does no harm
+      this.match = Math.min(this.match, agreeAt);
+      this.#become('probe');
+      return true;
+    }
     if (this.state === 'replicate') {
-      if (index <= this.match) return false;
       this.#become('probe');
       return true;
     }

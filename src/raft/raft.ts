@@ -499,7 +499,7 @@ export class Raft {
 
   #onAppendResponse(response: AppendResponse): void {
     const progress = this.#progress.get(response.from);
-    if (progress === undefined) return;
+    if (progress === undefined || response.index > this.log.lastIndex) return;
     progress.isActive = true;
     progress.silentTicks = 0;
     if (response.isRejected) {

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
-import { FRAME_BYTES_MAX, FrameReader, frame, HELLO_BYTES_MAX } from '../../src/cluster/frames.ts';
-import { decodeFrame, ENTRIES_MAX, encodeFrame, MEMBERS_MAX, type OwnFrame } from '../../src/cluster/peer-codec.ts';
+import { FrameReader, frame } from '../../src/cluster/frames.ts';
+import { ENTRIES_MAX, FRAME_BYTES_MAX, HELLO_BYTES_MAX, MEMBERS_MAX } from '../../src/cluster/limits.ts';
+import { decodeFrame, encodeFrame, type OwnFrame } from '../../src/cluster/peer-codec.ts';
 
 const record = <T extends object>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record<T>(fields, { noNullPrototype: true });
@@ -73,6 +74,7 @@ const announceOf = (id: fc.Arbitrary<string>) =>
     member: id,
     cluster: fc.option(cluster),
     leader: fc.option(member),
+    term: index,
     excludes: fc.option(member),
     position,
   }).map((said) => ({ ...said, leader: said.cluster === null ? null : said.leader }));

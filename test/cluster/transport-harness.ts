@@ -5,7 +5,8 @@ import net from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { type Credentials, loadCredentials } from '../../src/cluster/credentials.ts';
-import { FRAME_BYTES_MAX, FrameReader, frame } from '../../src/cluster/frames.ts';
+import { FrameReader, frame } from '../../src/cluster/frames.ts';
+import { FRAME_BYTES_MAX } from '../../src/cluster/limits.ts';
 import { decodeFrame, encodeFrame, type Frame } from '../../src/cluster/peer-codec.ts';
 import { Transport, type TransportOptions } from '../../src/cluster/transport.ts';
 import type { Announce, PeerMessage, ServerId } from '../../src/cluster/types.ts';
@@ -109,6 +110,7 @@ export function announceOf(serverId: ServerId): Announce {
     member: `${serverId}.test`,
     cluster: null,
     leader: null,
+    term: 0,
     excludes: null,
     position: { generation: 0, term: 0, index: 0 },
   };

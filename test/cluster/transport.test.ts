@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { FRAME_BYTES_MAX } from '../../src/cluster/frames.ts';
+import { FRAME_BYTES_MAX } from '../../src/cluster/limits.ts';
 import { Transport } from '../../src/cluster/transport.ts';
 import type { PeerMessage } from '../../src/cluster/types.ts';
 import { eventually, temporaryFolder } from '../e2e/harness.ts';

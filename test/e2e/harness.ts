@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -26,20 +26,26 @@ export interface LogLine {
   readonly [key: string]: unknown;
 }
 
-export interface Program {
+/** The program as a process, whatever becomes of it. */
+export interface ProgramProcess {
   readonly pid: number;
   readonly child: ChildProcess;
+  readonly log: readonly LogLine[];
+  /** All that it wrote to stderr so far. */
+  text(): string;
+  /** Resolves to the first line, past or future, for which `matches` holds. */
+  logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
+  /** Resolves to the exit code, once all that it wrote has been read. */
+  readonly exited: Promise<number | null>;
+  /** Resident memory of the process with all its threads, bytes. */
+  rss(): number;
+}
+
+export interface Program extends ProgramProcess {
   /** Ports of the listeners, in the order of the configuration. */
   readonly ports: readonly number[];
   readonly port: number;
   readonly configFile: string;
-  readonly log: readonly LogLine[];
-  /** Resolves to the first line, past or future, for which `matches` holds. */
-  logged(matches: (line: LogLine) => boolean): Promise<LogLine>;
-  /** Resolves to the exit code. */
-  readonly exited: Promise<number | null>;
-  /** Resident memory of the process with all its threads, bytes. */
-  rss(): number;
   /** Writes the configuration anew and reloads; resolves when the program says it did. */
   reload(yaml: string): Promise<void>;
   /** Makes a listener thread misbehave; see chaos-preload.ts. */
@@ -55,12 +61,15 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** Starts `stekbal run` on `yaml` and waits until it serves. */
-export async function startProgram(t: TestContext, yaml: string, chaos = false): Promise<Program> {
-  const configFile = join(temporaryFolder(t), 'stekbal.yaml');
-  writeFileSync(configFile, yaml);
+/** Starts `stekbal run` on `configFile`. It is killed with the test. `env` is added to this process's. */
+export function spawnProgram(
+  t: TestContext,
+  configFile: string,
+  { chaos = false, env = {} }: { chaos?: boolean; env?: NodeJS.ProcessEnv } = {},
+): ProgramProcess {
   const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] });
+  const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', 'ipc'];
+  const child = spawn(process.execPath, args, { stdio, env: { ...process.env, ...env } });
   const log: LogLine[] = [];
   const watchers = new Set<(line: LogLine) => void>();
   let text = '';
@@ -76,7 +85,7 @@ export async function startProgram(t: TestContext, yaml: string, chaos = false):
       for (const watcher of watchers) watcher(parsed);
     }
   });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
+  const exited = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
   t.after(() => {
     child.kill('SIGKILL');
     return exited;
@@ -101,18 +110,35 @@ export async function startProgram(t: TestContext, yaml: string, chaos = false):
     });
   };
 
-  const serving = await logged((line) => line.msg === 'serving');
-  const ports = (serving.addresses as string[]).map((address) => Number(address.slice(address.lastIndexOf(':') + 1)));
   return {
     pid: child.pid as number,
     child,
-    ports,
-    port: ports[0] as number,
-    configFile,
     log,
+    text: () => text,
     logged,
     exited,
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) * 1024,
+  };
+}
+
+/** The ports of its listeners, once it serves. */
+export async function servingPorts({ logged }: ProgramProcess): Promise<number[]> {
+  const serving = await logged((line) => line.msg === 'serving');
+  return (serving.addresses as string[]).map((address) => Number(address.slice(address.lastIndexOf(':') + 1)));
+}
+
+/** Starts `stekbal run` on `yaml` and waits until it serves. */
+export async function startProgram(t: TestContext, yaml: string, chaos = false): Promise<Program> {
+  const configFile = join(temporaryFolder(t), 'stekbal.yaml');
+  writeFileSync(configFile, yaml);
+  const program = spawnProgram(t, configFile, { chaos });
+  const { child, log, logged } = program;
+  const ports = await servingPorts(program);
+  return {
+    ...program,
+    ports,
+    port: ports[0] as number,
+    configFile,
     reload: async (changed) => {
       const before = log.length;
       writeFileSync(configFile, changed);
@@ -359,10 +385,14 @@ export function openClient(t: TestContext, port: number, bytes = ''): Client {
 }
 
 /** Resolves when `holds` does: for what no event tells, such as numbers in /proc. */
-export async function eventually(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = performance.now() + WAIT_MS;
+export async function eventually(
+  holds: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+  waitMs = WAIT_MS,
+): Promise<void> {
+  const end = performance.now() + waitMs;
   while (!(await holds())) {
-    assert.ok(performance.now() < end, `not within ${WAIT_MS} ms: ${what}`);
+    if (performance.now() > end) assert.fail(`not within ${waitMs} ms: ${typeof what === 'string' ? what : what()}`);
     await sleep(20);
   }
 }

@@ -1,0 +1,53 @@
+/** Ports for the processes of a test cluster, and requests to their admin sockets. */
+
+import http from 'node:http';
+import net from 'node:net';
+
+export const HOST = '127.0.0.1';
+
+export interface Answer<T = unknown> {
+  readonly status: number;
+  readonly body: T;
+  readonly tookMs: number;
+}
+
+/**
+ * A port that nobody listens on, below those that the kernel gives away: a server that is down for a while finds its own
+ * again.
+ */
+export async function freePort(taken: readonly number[]): Promise<number> {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 15_000);
+    if (!taken.includes(port) && (await isFree(port))) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Asks the admin API on a unix socket. */
+export function ask<T>(socketPath: string, method: string, path: string, body?: object): Promise<Answer<T>> {
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  const began = performance.now();
+  return new Promise((resolve, reject) => {
+    const request = http.request({ socketPath, method, path, agent: false, headers, timeout: 20_000 }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        const tookMs = performance.now() - began;
+        resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as T, tookMs });
+      });
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+    request.on('timeout', () => request.destroy(new Error(`no answer from ${socketPath}`)));
+    request.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
