@@ -9,7 +9,7 @@ import { runToEnd } from './harness.ts';
 
 const SERVERS = 3;
 /** Without compaction the file only grows: what stands where is known. */
-const LONG_LOG = { servers: SERVERS, stekShare: ['snapshot_distance: 100000'] };
+const LONG_LOG = { servers: SERVERS, stekShare: ['snapshot_distance: 10000'] };
 const EDITS = 6;
 
 clusterTest('a second process with the same state_dir refuses to start', { servers: SERVERS }, async (_, cluster) => {
