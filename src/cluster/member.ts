@@ -6,6 +6,9 @@
  *
  *   fresh ── bind: persist cluster and incarnation ──► bound (a core runs) ── abandon: persist "fresh" ──► fresh
  *
+ * One file, longer than most: each of these reads and writes the same state, and what may happen between a write and its
+ * confirmation is seen best in one place.
+ *
  * Where the storage fails, no promise can be kept: the member falls silent, as one cut off would be, until its whole state
  * is written (keeper.ts).
  */

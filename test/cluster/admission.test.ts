@@ -402,10 +402,9 @@ const anyView: fc.Arbitrary<AdmissionView> = fc
   })
   .filter(({ voters }) => voters.length > 0)
   .map(({ voters, learners, joiners, listed, caughtUp, silent }) => ({
-    // one that left the list is another matter, see above
     membership: membership(
       voters,
-      learners.filter((id) => !voters.includes(id) && listed.includes(serverOf(id))),
+      learners.filter((id) => !voters.includes(id)),
     ),
     listed,
     joiners: new Map(joiners.map((id) => [serverOf(id), id])),
@@ -473,10 +472,9 @@ const healthyWorld: fc.Arbitrary<World> = fc
     unlistedRunning: someIds,
   })
   .map(({ voters, learners, listed, unlistedRunning }) => ({
-    // a learner beside a voter that runs is another matter, see above
     membership: membership(
       voters,
-      learners.filter((id) => !voters.includes(id) && !voters.includes(`${serverOf(id)}.a`)),
+      learners.filter((id) => !voters.includes(id)),
     ),
     listed,
     running: [

@@ -223,6 +223,9 @@ test('one with the same state or an earlier one is not waited for', () => {
 test('a member of a cluster that holds a later state gets all the time that it takes to give that up', () => {
   const orphan = announce(3, { cluster: '9.c', position: position(9) });
   assert.deepEqual(new Fresh().hears(announce(2), orphan).wait(), [1 + PATIENCE_TICKS + 2 * LOST_TICKS, 'ask 2']);
+  const five = new Fresh({ listed: [1, 2, 3, 4, 5] });
+  five.hears(announce(2), announce(5), orphan, announce(4, { cluster: '9.c' }));
+  assert.deepEqual(five.wait(), [1 + PATIENCE_TICKS + 2 * LOST_TICKS, 'ask 2', 'ask 5']);
   const own = position(9);
   assert.deepEqual(new Fresh({ position: own }).hears(announce(2), orphan).wait(), [1 + 2 * LOST_TICKS, 'ask 2']);
 });

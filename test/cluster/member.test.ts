@@ -595,10 +595,14 @@ test('the leader of a term refuses another leader of it', () => {
 });
 
 test('a fresh server is not bound by what no sound member can have sent', () => {
-  const host = new Host(2, [1, 2, 3]);
-  const message = append(['x'], { to: host.member.id, previousIndex: 0, previousTerm: 0 });
-  assert.equal(host.raftMessage(CLUSTER, message), 'bad-frame');
-  assert.equal(host.member.cluster, null);
+  const previous = { previousIndex: 0, previousTerm: 0 };
+  const gap = append(['x'], previous);
+  const far = append([], { ...previous, commit: 0, term: 1 + TERM_LEAP_MAX });
+  for (const message of [gap, far]) {
+    const host = new Host(2, [1, 2, 3]);
+    assert.equal(host.raftMessage(CLUSTER, { ...message, to: host.member.id }), 'bad-frame');
+    assert.deepEqual([host.member.cluster, host.storage.writes, host.sent()], [null, [], []]);
+  }
 });
 
 // ---------------------------------------------------------------- persist, send, apply
@@ -792,6 +796,19 @@ test('a fresh server can be told to write its state anew, too', () => {
     host.member.rewrite();
     host.ticks(1);
     assert.deepEqual([host.storage.writes, host.storage.stored], [['replace'], state]);
+  }
+});
+
+test('a fresh server founds nothing and says nothing while its state is being written anew', () => {
+  for (const servers of [[1], [1, 2, 3]]) {
+    const host = new Host(1, servers);
+    host.storage.mode = 'held';
+    host.member.rewrite();
+    host.ticks(5);
+    assert.deepEqual([host.sent(), host.storage.writes, host.member.cluster], [[], ['replace'], null]);
+    host.storage.release();
+    host.ticks(1);
+    assert.equal(host.member.cluster !== null, servers.length === 1);
   }
 });
 

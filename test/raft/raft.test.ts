@@ -568,3 +568,12 @@ test('an answer about entries that the leader does not have is not counted, and 
   const { match, applied, silentTicks } = a.progress.get('c') ?? {};
   assert.deepEqual([a.commit, match, applied, silentTicks], [2, 0, 0, Number.POSITIVE_INFINITY]);
 });
+
+test('entries that were written and are replaced by a leader are handed out to be written again', () => {
+  const a = newRaft('a', [command(2, 2, 'old'), command(3, 2, 'older'), command(4, 2, 'oldest')]);
+  a.step(appendFrom('c', 3, [2, 2], [command(3, 3, 'new')]));
+  const ready = a.ready();
+  assert.deepEqual(termsOf(ready.entries), [[3, 3]]);
+  a.advance(ready);
+  assert.ok(!a.hasReady());
+});
