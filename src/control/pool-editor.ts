@@ -49,11 +49,12 @@ export class PoolEditor {
 
   /** Adds the node, or changes it. Rejects with a PoolError. */
   async set(pool: string, { address, host, port }: NodeAddress, change: NodeChange): Promise<NodeConfig> {
-    const before = this.nodes(pool).find((node) => node.address === address);
-    const weight = change.weight ?? before?.weight ?? 1;
-    const drain = change.drain ?? before?.drain ?? false;
+    this.nodes(pool);
+    const { weight = null, drain = null } = change;
     await this.#edit(pool, address, { kind: 'present', weight, drain });
-    return { address, host, port, weight, drain };
+    const after = this.nodes(pool).find((node) => node.address === address);
+    // taken away again by another edit meanwhile
+    return after ?? { address, host, port, weight: weight ?? 1, drain: drain ?? false };
   }
 
   /** Rejects with a PoolError. */

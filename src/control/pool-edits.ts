@@ -10,6 +10,8 @@ import { decodeEdit, encodeEdit, type NodeEdit } from './state-command.ts';
 /** Nodes with an edit, over all pools: bounds a snapshot to about 1.5 MB. Beyond, edits are for the file. */
 export const EDITS_MAX = 4_096;
 
+const WEIGHT_DEFAULT = 1;
+
 /** By address. */
 export type EditsOfPool = ReadonlyMap<string, NodeEdit>;
 
@@ -34,7 +36,7 @@ export class PoolEdits {
     return this.#size < EDITS_MAX || this.of(pool).has(address);
   }
 
-  /** Keeps `edit`, or withdraws the one there is where it is null. Changes nothing where there is no room. */
+  /** Keeps `edit`, with what it leaves open as an earlier one says; or withdraws the one there is where it is null. Changes nothing where there is no room. */
   set(pool: string, address: string, edit: NodeEdit | null): void {
     if (edit === null) {
       const edits = this.#pools.get(pool);
@@ -45,7 +47,7 @@ export class PoolEdits {
       const edits = this.#pools.get(pool) ?? new Map<string, NodeEdit>();
       this.#pools.set(pool, edits);
       if (!edits.has(address)) this.#size++;
-      edits.set(address, edit);
+      edits.set(address, merged(edits.get(address), edit));
     }
   }
 
@@ -71,6 +73,11 @@ export class PoolEdits {
   }
 }
 
+function merged(before: NodeEdit | undefined, edit: NodeEdit): NodeEdit {
+  if (before?.kind !== 'present' || edit.kind !== 'present') return edit;
+  return { kind: 'present', weight: edit.weight ?? before.weight, drain: edit.drain ?? before.drain };
+}
+
 /**
  * The nodes of a pool: those of the file in its order, as edited; then those added, by their addresses, so that all edges
  * have one order. The same array where nothing is edited.
@@ -83,13 +90,15 @@ export function effectiveNodes(configured: readonly NodeConfig[], edits: EditsOf
     const edit = edits.get(node.address);
     added.delete(node.address);
     if (edit === undefined) nodes.push(node);
-    else if (edit.kind === 'present') nodes.push({ ...node, weight: edit.weight, drain: edit.drain });
+    else if (edit.kind === 'present') {
+      nodes.push({ ...node, weight: edit.weight ?? node.weight, drain: edit.drain ?? node.drain });
+    }
   }
   for (const [text, edit] of sorted(added)) {
     const parsed = parseNodeAddress(text);
     // one that only another version takes for an address would be of no use to the listener threads
     if (edit.kind === 'absent' || !parsed.ok || parsed.value.address !== text) continue;
-    nodes.push({ ...parsed.value, weight: edit.weight, drain: edit.drain });
+    nodes.push({ ...parsed.value, weight: edit.weight ?? WEIGHT_DEFAULT, drain: edit.drain ?? false });
   }
   return nodes;
 }

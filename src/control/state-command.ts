@@ -3,7 +3,7 @@
  * thread.
  *
  *   [1, 'salt', SALT]
- *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN]   the node is in the pool, with this weight and drain
+ *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN]   the node is in the pool, with this weight and drain; null: as it was
  *   [1, 'node', POOL, ADDRESS, null]            it is not, whatever the file says
  *   [1, 'node', POOL, ADDRESS]                  as the file says: an earlier edit is withdrawn
  */
@@ -19,7 +19,8 @@ const ADDRESS_CHARS_MAX = 320;
 
 /** What an operator has said of a node, over what the file says. */
 export type NodeEdit =
-  | { readonly kind: 'present'; readonly weight: number; readonly drain: boolean }
+  /** Null: as an earlier edit or the file says. So edits of one and of the other, made at the same time, both hold. */
+  | { readonly kind: 'present'; readonly weight: number | null; readonly drain: boolean | null }
   | { readonly kind: 'absent' };
 
 export type StateCommand =
@@ -69,9 +70,12 @@ export function encodeEdit(edit: NodeEdit | null): unknown[] {
 export function decodeEdit(fields: readonly unknown[]): NodeEdit | undefined {
   const [weight, drain] = fields;
   if (fields.length === 1 && weight === null) return { kind: 'absent' };
-  if (fields.length !== 2 || typeof weight !== 'number' || typeof drain !== 'boolean') return undefined;
-  const isWeight = Number.isInteger(weight) && weight >= WEIGHT_RANGE.min && weight <= WEIGHT_RANGE.max;
-  return isWeight ? { kind: 'present', weight, drain } : undefined;
+  if (fields.length !== 2 || !(drain === null || typeof drain === 'boolean')) return undefined;
+  return weight === null || isWeight(weight) ? { kind: 'present', weight, drain } : undefined;
+}
+
+function isWeight(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= WEIGHT_RANGE.min && (value as number) <= WEIGHT_RANGE.max;
 }
 
 function decodeArray(data: Uint8Array): unknown[] | null {

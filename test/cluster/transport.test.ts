@@ -232,7 +232,7 @@ test('after close nothing keeps the process alive', async (t) => {
     import { loadCredentials } from ${source('../../src/cluster/credentials.ts')};
     import { Transport } from ${source('../../src/cluster/transport.ts')};
     const credentials = await loadCredentials(${JSON.stringify(files)}, ${JSON.stringify(SUBJECT)});
-    const announce = (id) => ({ type: 'announce', member: id + '.a', cluster: null, leader: null, excludes: null,
+    const announce = (id) => ({ type: 'announce', member: id + '.a', cluster: null, leader: null, term: 0, excludes: null,
       position: { generation: 0, term: 0, index: 0 } });
     let ups = 0;
     const done = Promise.withResolvers();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeConfig } from '../../src/config/config.ts';
-import { effectiveNodes } from '../../src/control/pool-edits.ts';
+import { effectiveNodes, PoolEdits } from '../../src/control/pool-edits.ts';
 import type { NodeEdit } from '../../src/control/state-command.ts';
 
 const FILE = ['10.0.0.2:80', '10.0.0.1:80', '10.0.0.3:80'].map((address) => node(address));
@@ -56,3 +56,20 @@ function node(address: string): NodeConfig {
   const [host = '', port] = address.split(':');
   return { address, host, port: Number(port), weight: 1, drain: false };
 }
+
+test('an edit of the weight and one of drain both hold, in either order and over what the file says', () => {
+  const node: NodeConfig = { address: 'a:1', host: 'a', port: 1, weight: 5, drain: false };
+  const weigh = { kind: 'present', weight: 7, drain: null } as const;
+  const drain = { kind: 'present', weight: null, drain: true } as const;
+  for (const order of [
+    [weigh, drain],
+    [drain, weigh],
+  ]) {
+    const edits = new PoolEdits();
+    for (const edit of order) edits.set('p', 'a:1', edit);
+    assert.deepEqual(effectiveNodes([node], edits.of('p')), [{ ...node, weight: 7, drain: true }]);
+    assert.deepEqual(PoolEdits.fromSnapshot(edits.toSnapshot()).of('p'), edits.of('p'));
+  }
+  assert.deepEqual(effectiveNodes([node], new Map([['a:1', drain]])), [{ ...node, drain: true }]);
+  assert.deepEqual(effectiveNodes([], new Map([['a:1', drain]])), [{ ...node, weight: 1, drain: true }]);
+});

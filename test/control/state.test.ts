@@ -12,7 +12,11 @@ const editArbitrary = fc.oneof(
   fc.constant(null),
   fc.constant({ kind: 'absent' } as const),
   fc.record(
-    { kind: fc.constant('present' as const), weight: fc.integer({ min: 1, max: 256 }), drain: fc.boolean() },
+    {
+      kind: fc.constant('present' as const),
+      weight: fc.option(fc.integer({ min: 1, max: 256 })),
+      drain: fc.option(fc.boolean()),
+    },
     { noNullPrototype: true },
   ),
 );
