@@ -85,7 +85,11 @@ export function spawnProgram(
       for (const watcher of watchers) watcher(parsed);
     }
   });
-  const exited = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
+  const stderr = child.stderr as Readable;
+  // not 'close' of the process: that does not come where its door for chaos was closed first
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('exit', (code) => (stderr.closed ? resolve(code) : stderr.once('close', () => resolve(code))));
+  });
   t.after(() => {
     child.kill('SIGKILL');
     return exited;

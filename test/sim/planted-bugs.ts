@@ -8,11 +8,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Production } from './production.ts';
-import { Simulation } from './simulation.ts';
+import { type Focus, Simulation } from './simulation.ts';
 
 export interface PlantedBug {
   readonly name: string;
   /** What of the source becomes what. */
+  /** The kind of run in which it shows, where it shows in others too rarely. */
+  readonly focus?: Focus;
   readonly edits: readonly { readonly file: string; readonly from: string; readonly to: string }[];
 }
 
@@ -65,15 +67,18 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     'this.#id = memberId(options.serverId, ports.randomId());',
     "this.#id = memberId(options.serverId, '0');",
   ]),
-  bug(
-    'commits an entry of an older term by counting (paper, 5.4.2 and figure 8)',
-    [
-      'raft/raft.ts',
-      'if (index <= this.#commit || this.log.termAt(index) !== this.#term) return;',
-      'if (index <= this.#commit) return;',
-    ],
-    ['cluster/limits.ts', 'const BATCH_MAX = 64;', 'const BATCH_MAX = 1;'],
-  ),
+  {
+    ...bug(
+      'commits an entry of an older term by counting (paper, 5.4.2 and figure 8)',
+      [
+        'raft/raft.ts',
+        'if (index <= this.#commit || this.log.termAt(index) !== this.#term) return;',
+        'if (index <= this.#commit) return;',
+      ],
+      ['cluster/limits.ts', 'const BATCH_MAX = 64;', 'const BATCH_MAX = 1;'],
+    ),
+    focus: { kind: 'gentle', isDuel: true },
+  },
   bug('keeps its own entries where they conflict with the leader (paper, 5.3)', [
     'raft/raft.ts',
     'this.#appendFromLeader(this.log.newOf(entries));',
@@ -99,11 +104,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     'return Math.floor(count / 2) + 1;',
     'return Math.max(1, Math.floor(count / 2));',
   ]),
-  bug('counts learners towards a majority (thesis, 4.2.1)', [
-    'raft/membership.ts',
-    'const reached = membership.voters.map(indexOf)',
-    'const reached = [...membership.voters, ...membership.learners].map(indexOf)',
-  ]),
+  {
+    ...bug('counts learners towards a majority (thesis, 4.2.1)', [
+      'raft/membership.ts',
+      'const reached = membership.voters.map(indexOf)',
+      'const reached = [...membership.voters, ...membership.learners].map(indexOf)',
+    ]),
+    focus: { kind: 'careless' },
+  },
   bug('begins a membership change before the last is committed (thesis, 4.1)', [
     'raft/raft.ts',
     "if (this.#membershipIndex > this.#commit || !ownTermCommitted) return 'change-pending';",
@@ -165,7 +173,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ]),
   bug(
     'founds a cluster with fewer than a majority',
-    ['cluster/formation.ts', 'const isAgreed = round.grants.size >= quorum(listed.length);', 'const isAgreed = true;'],
+    [
+      'cluster/formation.ts',
+      'const isAgreed = listed.filter((server) => round.grants.has(server)).length >= quorum(listed.length);',
+      'const isAgreed = true;',
+    ],
     ['cluster/formation.ts', 'if (1 + fresh.length < quorum(listed.length)) return false;', ''],
     [
       'cluster/member.ts',
@@ -212,10 +224,10 @@ function put(folder: string, name: string, { file, from, to }: PlantedBug['edits
 }
 
 /** The first of `seeds` whose run shows the bug, and how; null where none does. */
-export function firstCaught(code: Production, seeds: number): { seed: number; how: string } | null {
+export function firstCaught(code: Production, seeds: number, focus: Focus = {}): { seed: number; how: string } | null {
   for (let seed = 1; seed <= seeds; seed++) {
     try {
-      new Simulation(seed, code).run();
+      new Simulation(seed, code, null, focus).run();
     } catch (error) {
       return { seed, how: (error as Error).message };
     }

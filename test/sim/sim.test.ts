@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { firstCaught, PLANTED_BUGS, plant } from './planted-bugs.ts';
+import { PRODUCTION } from './production.ts';
 import { Simulation } from './simulation.ts';
 
 const SEEDS = Number(process.env.SIM_SEEDS ?? 500);
@@ -26,10 +27,10 @@ for (const bug of PLANTED_BUGS) {
   test(`caught: a member that ${bug.name}`, async (t) => {
     const { code, remove } = await plant(bug);
     t.after(remove);
-    const caught = firstCaught(code, SEEDS_TO_CATCH_MAX);
+    const caught = firstCaught(code, SEEDS_TO_CATCH_MAX, bug.focus);
     assert.ok(caught !== null, `not caught within ${SEEDS_TO_CATCH_MAX} seeds`);
     // it is the mistake that shows, and nothing else
-    new Simulation(caught.seed).run();
+    new Simulation(caught.seed, PRODUCTION, null, bug.focus).run();
     t.diagnostic(`seed ${caught.seed}: ${caught.how.slice(0, 120)}`);
   });
 }

@@ -55,6 +55,12 @@ export interface Exercise {
   transfers: number;
 }
 
+/** What kind of run it is to be. */
+export interface Focus {
+  readonly kind?: Simulation['kind'];
+  readonly isDuel?: boolean;
+}
+
 /** One run of a server's program. */
 interface Life {
   readonly member: Member;
@@ -149,14 +155,19 @@ export class Simulation {
   readonly #confirmed = new Set<string>();
   readonly #refused = new Set<string>();
 
-  /** `tell` is given what servers report, to follow one run. */
-  constructor(seed: number, code: Production = PRODUCTION, tell: ((line: string) => void) | null = null) {
+  /** `tell` is given what servers report, to follow one run; `focus` says what is otherwise drawn. */
+  constructor(
+    seed: number,
+    code: Production = PRODUCTION,
+    tell: ((line: string) => void) | null = null,
+    focus: Focus = {},
+  ) {
     this.#tell = tell;
     this.#random = new Random(seed);
     this.#code = code;
-    this.kind = this.#random.pick(['gentle', 'gentle', 'rough', 'rough', 'careless']);
-    this.#isElectoral = this.#random.chance(0.4);
-    this.#isDuel = this.#isElectoral && this.#random.chance(0.5);
+    this.kind = focus.kind ?? this.#random.pick(['gentle', 'gentle', 'rough', 'rough', 'careless']);
+    this.#isElectoral = focus.isDuel ?? this.#random.chance(0.4);
+    this.#isDuel = focus.isDuel ?? (this.#isElectoral && this.#random.chance(0.5));
     this.exercise = {
       virtualMs: 0,
       events: 0,
