@@ -118,7 +118,7 @@ export class Cluster {
     if (!servers.some((server) => server.serverId === serverId)) {
       throw new Error(`the server list does not hold server_id ${serverId}, which is this server's until a restart`);
     }
-    const credentials = await loadCredentials(peering, peering.certVerifyStr);
+    const credentials = await this.#loadCredentials(peering);
     if (this.#member === null || this.#transport === null) return;
     this.#learnAddresses(servers);
     this.#member.setServers(servers.map(({ serverId }) => serverId));
@@ -151,7 +151,7 @@ export class Cluster {
     const { peering, stateDir } = this.#options;
     if (peering === null) this.#begin({ kind: 'fresh', legacy: null }, new MemoryStorage());
     else {
-      const credentials = await loadCredentials(peering, peering.certVerifyStr);
+      const credentials = await this.#loadCredentials(peering);
       this.#privateKey = credentials.privateKey;
       const { state, storage } = await this.#openLog(stateDir, credentials);
       this.#begin(state, storage);
@@ -163,6 +163,17 @@ export class Cluster {
       this.#updateContacts(member);
     }, this.#tickMs);
     member.tick();
+  }
+
+  /** Says so where peers that are configured alike would refuse this server. */
+  async #loadCredentials(peering: PeeringOptions): Promise<Credentials> {
+    const credentials = await loadCredentials(peering, peering.certVerifyStr);
+    const { subject, certVerifyStr } = credentials;
+    if (certVerifyStr !== '' && subject !== certVerifyStr) {
+      const message = "this server's own certificate is not as cert_verify_str wants its peers': they will refuse it";
+      this.#options.report('warn', message, { subject, certVerifyStr });
+    }
+    return credentials;
   }
 
   async #openLog(

@@ -10,7 +10,7 @@
  *   fresh ── a cluster that names this incarnation speaks to it ──► bound to that cluster, and to no other
  *   bound ── its cluster can never have a majority again ──► fresh, as a new incarnation, keeping the state
  *
- * Two clusters never live side by side. A cluster is founded with all listed servers as voters, known or not: the founder
+ * Two clusters never live side by side, as long as the servers have the same list. A cluster is founded with all listed servers as voters, known or not: the founder
  * names the incarnations that agreed, and placeholders for the rest. To commit anything it needs a majority of all
  * listed servers bound to it; admission.ts never lets a living cluster's majority shrink so far that the servers outside
  * of it are one too. What agreement before the founding spares is not a split, which binding prevents, but the time
@@ -118,7 +118,6 @@ export class Formation {
     if (this.#round !== null || isPromised || !view.listed.includes(from)) return [];
     if (comparePositions(position, view.position) < 0 && this.#isPatient(nowTick)) return [];
     this.#promise = { to: from, untilTick: nowTick + this.#timing.electionTicksMax };
-    this.#askAtTick = null;
     return [{ kind: 'send', to: from, message: { type: 'found-grant', founder, member } }];
   }
 

@@ -112,7 +112,8 @@ export class Member {
   readonly #answers: Answer[] = [];
   #mustRewrite = false;
 
-  readonly #watch: OrphanWatch;
+  /** Of this incarnation. */
+  #watch: OrphanWatch;
   /** Until then no further refusal to take this server in is reported. */
   #quietUntilTick = 0;
   #seen: { role: Role; leader: MemberId | null; term: number } = { role: ROLE.follower, leader: null, term: 0 };
@@ -250,7 +251,6 @@ export class Member {
 
   /** The member ends: whoever waits for a proposal is told. */
   stop(): void {
-    this.#proposals.abandon();
     this.#proposals.expire(Number.POSITIVE_INFINITY);
   }
 
@@ -472,7 +472,7 @@ export class Member {
     this.#ports.report('warn', 'leaves its cluster, to join or found another', { cluster, why, term: raft.term });
     this.#bond = null;
     this.#answers.length = 0;
-    this.#watch.reset();
+    this.#watch = new OrphanWatch(this.#options);
     this.#joiners.clear();
     this.#proposals.abandon();
     this.#id = memberId(this.#options.serverId, this.#ports.randomId());
