@@ -27,7 +27,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   'src/stek': { folders: [], node: true, packages: false },
   'src/boards': { folders: [], node: true, packages: false },
   'src/affinity': { folders: ['src/boards'], node: true, packages: false },
-  'src/config': { folders: [], node: true, packages: true },
+  // the file formats of ticket keys, and how many of them a ring holds
+  'src/config': { folders: ['src/stek'], node: true, packages: true },
   'src/cluster': { folders: ['src/raft'], node: true, packages: true },
   'src/control': { folders: inSrc('cluster', 'stek', 'affinity', 'boards', 'config'), node: true, packages: true },
   'src/admin': { folders: inSrc('control', 'config'), node: true, packages: true },

@@ -13,6 +13,8 @@ export interface ListenerTask {
   readonly stats: SharedArrayBuffer;
   /** The route board of each entry of `settings.routes`, by index. */
   readonly boards: readonly SharedArrayBuffer[];
+  /** The key board: the ring of ticket keys. */
+  readonly keys: SharedArrayBuffer;
   readonly settings: ThreadSettings;
 }
 
@@ -38,6 +40,36 @@ export interface ListenerSettings {
   /** Index into services for a Host that `hosts` does not name; null: such a request is refused. */
   readonly service: number | null;
   readonly hosts: readonly { readonly pattern: string; readonly service: number }[];
+  /** null: plain. */
+  readonly tls: TlsSettings | null;
+}
+
+/** What a TLS listener shows and accepts. All of it can change while the listener is open. */
+export interface TlsSettings {
+  /** At least one; the first is for clients whose SNI matches none. */
+  readonly certificates: readonly CertificateSettings[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** How long a session can be resumed, s. */
+  readonly ticketLifetimeS: number;
+  readonly handshakeTimeoutMs: number;
+  /** CAs, PEM: a client must show a certificate that one of them signed. null: clients are not asked for one. */
+  readonly clientCa: string | null;
+  /**
+   * OpenSSL's session id context, 1 to 32 bytes: the fence between trust domains. A session resumes only where it is the
+   * same, so it is equal for this listener across the fleet, and differs between listeners that trust different clients.
+   */
+  readonly sessionIdContext: string;
+}
+
+export interface CertificateSettings {
+  /** The chain, PEM, the server's own certificate first. */
+  readonly cert: string;
+  /** PEM. A secret. */
+  readonly key: string;
+  /** The DNS names it is for, lower case: exact, or `*.suffix` (RFC 9525 section 6.3). May be empty. */
+  readonly names: readonly string[];
+  /** Certificates of different types for one name serve side by side. */
+  readonly keyType: string;
 }
 
 export interface ServiceSettings {
@@ -80,7 +112,9 @@ export type ToListener =
   /** Log files have been moved away: go over to new ones. */
   | { readonly type: 'reopen-logs' }
   /** Pool `index` has outgrown its board: read this one from now on. */
-  | { readonly type: 'board'; readonly index: number; readonly buffer: SharedArrayBuffer };
+  | { readonly type: 'board'; readonly index: number; readonly buffer: SharedArrayBuffer }
+  /** New connections are to be served with these: by the index of the listener, null where it is plain. */
+  | { readonly type: 'tls'; readonly listeners: readonly (TlsSettings | null)[] };
 
 /** Listener thread to main thread. */
 export type FromListener =

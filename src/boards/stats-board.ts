@@ -26,6 +26,25 @@ export const STAT = {
   clientAborts: 16,
   tunnelsOpen: 17,
   nodesLeftOut: 18,
+  /** TLS handshakes by result and protocol. */
+  handshakesFull12: 19,
+  handshakesFull13: 20,
+  handshakesResumed12: 21,
+  handshakesResumed13: 22,
+  /** Broken off: by an error, by the client, or by the timeout. */
+  handshakesFailed: 23,
+  /** Tickets made, renewals among them; a full TLS 1.3 handshake gives two. */
+  ticketsIssued: 24,
+  /** Tickets opened for which a new one was asked. */
+  ticketsRenewed: 25,
+  /** Tickets opened, by the stage of their key. */
+  ticketsOpenedActive: 26,
+  ticketsOpenedStaged: 27,
+  ticketsOpenedRetiring: 28,
+  /** Tickets not opened: their key is not in the ring. */
+  ticketsUnknownKey: 29,
+  /** Tickets of a key in the ring with which no session resumed: bad MAC, too old, or of another trust domain. */
+  ticketsRefused: 30,
 } as const;
 
 export type Stat = keyof typeof STAT;

@@ -23,7 +23,7 @@ import type {
   Storage,
   StoredState,
 } from './types.ts';
-import { WalDamagedError, WriteAheadLog } from './wal.ts';
+import { LOG_FILE, WalDamagedError, WriteAheadLog } from './wal.ts';
 
 /** Ticks from one heartbeat to the next: how finely the election timeouts are drawn. */
 const HEARTBEAT_TICKS = 4;
@@ -31,7 +31,6 @@ const HEARTBEAT_TICKS = 4;
 const STORAGE_RETRY_MS = 1_000;
 /** For a write that is under way at the end. */
 const CLOSE_TIMEOUT_MS = 1_000;
-const LOG_FILE = 'raft.log';
 
 /** The log on disk, and what it takes to let go of it. */
 interface DiskLog {

@@ -524,15 +524,16 @@ export class Member {
     for (const message of ready.messages) this.#send(serverOf(message.to), { type: 'raft', cluster, message });
     for (const { to, message } of answers) this.#send(to, message);
     if (ready.snapshot !== null) this.#restore(cluster, ready.snapshot);
-    for (const entry of ready.committed) this.#apply(cluster, entry);
+    let mustForget = false;
+    for (const entry of ready.committed) if (this.#apply(cluster, entry)) mustForget = true;
     raft.advance(ready);
     if (ready.snapshot !== null) this.#proposals.restored(ready.snapshot.index);
     for (const { index, term } of ready.committed) this.#proposals.applied(index, term);
     const { reservedEntries, snapshotDistance } = this.#options;
-    if (raft.applied - raft.log.snapshot.index < snapshotDistance) return;
+    if (!mustForget && raft.applied - raft.log.snapshot.index < snapshotDistance) return;
     const data = this.#ports.stateMachine.snapshot();
     if (data.length > SNAPSHOT_BYTES_MAX) throw new Error(`a state of ${data.length} bytes can be sent to nobody`);
-    raft.compact(data, reservedEntries);
+    raft.compact(data, mustForget ? 0 : reservedEntries);
     this.#rewrite();
   }
 
@@ -560,9 +561,11 @@ export class Member {
     if (index > 0) this.#position = { generation: generationOf(cluster), term, index };
   }
 
-  #apply(cluster: ClusterId, { index, term, payload }: Entry): void {
-    if (payload.kind === 'command') this.#ports.stateMachine.apply(payload.data);
+  /** Returns whether what was applied until now must be forgotten. */
+  #apply(cluster: ClusterId, { index, term, payload }: Entry): boolean {
+    const mustForget = payload.kind === 'command' && this.#ports.stateMachine.apply(payload.data);
     this.#position = { generation: generationOf(cluster), term, index };
+    return mustForget;
   }
 
   /** A proposal made here that waits for a leader. */

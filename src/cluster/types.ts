@@ -106,7 +106,8 @@ export interface Network {
 
 /** What is replicated. Deterministic: the same entries give the same state everywhere. */
 export interface StateMachine {
-  apply(data: Uint8Array): void;
+  /** Returns whether it erased something whose bytes must not stay in the log either: what is applied is compacted then. */
+  apply(data: Uint8Array): boolean;
   /** The whole state. */
   snapshot(): Uint8Array;
   /** Whether `restore` can read it: asked before a snapshot of a peer's is taken for good. */

@@ -31,6 +31,9 @@ import {
   hasFrameFrom,
 } from './wal-format.ts';
 
+/** In the state_dir. */
+export const LOG_FILE = 'raft.log';
+
 type BoundState = Extract<StoredState, { kind: 'bound' }>;
 
 /** A file begun by this process. */
@@ -143,6 +146,14 @@ export class WriteAheadLog implements Storage {
     this.#isBusy = false;
     done(error);
   }
+}
+
+/**
+ * What a log holds, for one that only looks: the process that it belongs to may be appending, and the torn end is left
+ * out. Null: sealed under another private key. Throws WalDamagedError, and where `privateKey` is none.
+ */
+export function readLog(path: string, bytes: Buffer, privateKey: PrivateKey): StoredState | null {
+  return readState(path, bytes, sealingMaterial(privateKey), () => {});
 }
 
 /** A file that is being read. */

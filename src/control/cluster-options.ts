@@ -4,6 +4,8 @@
 
 import type { ClusterOptions, PeeringOptions, ServerAddress } from '../cluster/types.ts';
 import type { Config, StekShareConfig } from '../config/config.ts';
+import { KEYS_MAX } from '../stek/key-ring.ts';
+import type { RotationRules } from '../stek/rotation.ts';
 
 /** Of an edge without stek_share. No network is used: the address is for show. */
 const ALONE: ServerAddress = { serverId: 1, address: '127.0.0.1', port: 0 };
@@ -13,6 +15,13 @@ const ALONE_OPTIONS = {
   reservedEntries: 5,
   snapshotDistance: 5,
 } as const;
+
+/** Of an edge without stek_share: Traffic Server's own example, and Cloudflare's practice. */
+const KEY_INTERVAL_MS = 3_600_000;
+/** Where no listener speaks TLS here: the default of `ticket_lifetime`. */
+const TICKET_LIFETIME_MS = 24 * 3_600_000;
+/** Election timeouts after which a silent member does not hold up a rotation any more. */
+const SILENT_ELECTIONS = 5;
 
 /** A group of one, in memory, where the configuration has no stek_share. */
 export function clusterOptions(
@@ -42,4 +51,18 @@ export function clusterOptions(
 export function peeringOptions(stekShare: StekShareConfig): PeeringOptions {
   const { address, port, rootCertFile, serverCertFile, serverKeyFile, certVerifyStr } = stekShare;
   return { address, port, rootCertFile, serverCertFile, serverKeyFile, certVerifyStr };
+}
+
+/** Every edge of a fleet should have the same: the leader's count. */
+export function rotationRules({ stekShare, listeners }: Pick<Config, 'stekShare' | 'listeners'>): RotationRules {
+  const electionMs = stekShare?.electionTimeoutUpperBoundMs ?? ALONE_OPTIONS.timing.electionMaxMs;
+  const intervalMs = stekShare?.keyUpdateIntervalMs ?? KEY_INTERVAL_MS;
+  const lifetimesMs = listeners.flatMap(({ tls }) => tls?.ticketLifetimeMs ?? []);
+  // the configuration's check has no part in this where no listener speaks TLS
+  const unsaidMs = Math.min(TICKET_LIFETIME_MS, intervalMs * (KEYS_MAX / 2));
+  return {
+    intervalMs,
+    lifetimeMs: lifetimesMs.length === 0 ? unsaidMs : Math.max(...lifetimesMs),
+    silenceMsMax: SILENT_ELECTIONS * electionMs,
+  };
 }

@@ -5,23 +5,28 @@
  *   join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { BindAddress } from '../boards/listener-task.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { ClusterOptions } from '../cluster/types.ts';
-import type { Config, StekShareConfig } from '../config/config.ts';
+import type { Config, ListenerConfig, StekShareConfig } from '../config/config.ts';
 import { formatDiagnostic } from '../config/diagnostics.ts';
-import { clusterOptions, peeringOptions } from './cluster-options.ts';
+import { Canary } from './canary.ts';
+import { clusterOptions, peeringOptions, rotationRules } from './cluster-options.ts';
 import { ClusterSalt } from './cluster-salt.ts';
+import { Counters } from './counters.ts';
 import { Helper } from './helper.ts';
+import { KeyKeeper } from './key-keeper.ts';
 import type { Log } from './log.ts';
+import { type MetricsView, metricsView } from './metrics-view.ts';
 import { PoolEditor } from './pool-editor.ts';
 import { Pools } from './pools.ts';
-import { changedKeys, withLiveParts, withLiveStekShare } from './reload.ts';
+import { changedKeys, changedTlsFiles, withLiveParts, withLiveStekShare } from './reload.ts';
 import { StartError } from './start-error.ts';
 import { ReplicatedState, type StateChange } from './state.ts';
 import { type EdgeStatus, poolStatus } from './status.ts';
 import { Supervisor } from './supervisor.ts';
-import { resolveRouting } from './thread-settings.ts';
+import { resolveRouting, tlsSettings } from './thread-settings.ts';
 
 /** How long a start waits for what only the cluster can give. */
 const JOIN_TIMEOUT_MS = 10_000;
@@ -39,6 +44,7 @@ export interface EdgeOptions {
 
 export class Edge {
   readonly pools: PoolEditor;
+  readonly keys: KeyKeeper;
   readonly #options: EdgeOptions;
   readonly #log: Log;
   readonly #state = new ReplicatedState();
@@ -48,6 +54,9 @@ export class Edge {
   readonly #supervisor: Supervisor;
   /** Null: no service hashes with the cluster's salt. */
   readonly #salt: ClusterSalt | null;
+  readonly #counters: Counters;
+  /** Null: the configuration has none. */
+  readonly #canary: Canary | null;
   /** What is in force, which after a reload is not all that the file says. */
   #config: Config;
   #joined: Promise<void> | null = null;
@@ -71,9 +80,19 @@ export class Edge {
       helper: this.#helper,
       onOutgrown: (index, buffer) => this.#supervisor.replaceBoard(index, buffer),
     });
+    this.keys = new KeyKeeper({
+      state: this.#state,
+      rules: rotationRules(config),
+      importKey: config.ticketKeys?.importKey ?? null,
+      clusterStatus: () => this.#cluster.status(),
+      propose: (data) => this.#cluster.propose(data),
+      ending: this.#ending.signal,
+      log,
+    });
     this.#supervisor = new Supervisor({
       workers: config.workers,
       boards: this.#pools.boards,
+      keys: this.keys.board.buffer,
       hangTimeoutMs: config.workerHangTimeoutMs,
       log,
       settings: {
@@ -84,6 +103,8 @@ export class Edge {
         listeners: routing.listeners,
       },
     });
+    this.#counters = new Counters(this.#supervisor.stats);
+    this.#canary = config.canary === null ? null : new Canary({ config: config.canary, log });
     const report: ClusterOptions['report'] = (level, message, fields) => log[level](fields ?? {}, message);
     this.#cluster = createCluster(clusterOptions(config, { stateMachine: this.#state, report }));
     const propose = (data: Uint8Array) => this.#cluster.propose(data);
@@ -102,6 +123,7 @@ export class Edge {
     try {
       await this.#joined;
       this.#isMember = true;
+      this.keys.start();
       this.#salt?.seek();
     } catch (error) {
       await this.#supervisor.kill();
@@ -113,9 +135,11 @@ export class Edge {
   /** After join(): publishes the pools and listens. Resolves to the addresses, in the order of the file's listeners. */
   async start(): Promise<(BindAddress | null)[]> {
     try {
-      await this.#salt?.wait(this.#options.joinTimeoutMs ?? JOIN_TIMEOUT_MS);
+      await this.#waitForCluster(this.#options.joinTimeoutMs ?? JOIN_TIMEOUT_MS);
       await this.#pools.publish();
-      return await this.#supervisor.start();
+      const addresses = await this.#supervisor.start();
+      this.#canary?.start();
+      return addresses;
     } catch (error) {
       await this.#leave();
       throw error;
@@ -131,14 +155,23 @@ export class Edge {
       isDraining: this.#ending.signal.aborted,
       cluster: this.#cluster.status(),
       workers: { threads: this.#config.workers, replaced: this.#supervisor.replaced },
+      keys: this.keys.status(),
+      canary: this.#canary?.status ?? null,
       pools: this.#pools.names.map((name) => poolStatus(name, this.#pools.nodes(name) ?? [])),
     };
   }
 
+  /** After join(). */
+  metrics(): MetricsView {
+    const [keys, canary] = [this.keys.status(), this.#canary?.status ?? null];
+    return metricsView(this.#counters, { keys, canary, cluster: this.#cluster.status() });
+  }
+
   /**
    * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
-   * pools, the group's server list and its certificates change at once; what needs a restart is named in the log. The
-   * access log is opened anew either way, for its rotation. Resolves to whether the file was good.
+   * pools, the TLS of listeners that speak it, the group's server list and its certificates change at once; what needs a
+   * restart is named in the log. The access log is opened anew either way, for its rotation. Resolves to whether the
+   * file was good.
    */
   reload(): Promise<boolean> {
     const reload = this.#lastReload.then(() => this.#reload());
@@ -149,9 +182,16 @@ export class Edge {
   /** Answers what is in flight, leaves the cluster and ends. Resolves to how many connections the drain timeout cut. */
   async drain(): Promise<number> {
     this.#ending.abort();
+    await this.#canary?.stop();
     const cut = await this.#supervisor.drain();
     await this.#leave();
     return cut;
+  }
+
+  /** For what only the cluster can give. Tickets that no other machine can open are worse than none. */
+  async #waitForCluster(timeoutMs: number): Promise<void> {
+    const hasTls = this.#config.listeners.some(({ tls }) => tls !== null);
+    await Promise.all([this.#salt?.wait(timeoutMs), hasTls ? this.keys.waitForRing(timeoutMs) : null]);
   }
 
   /** Once: a start that fails and a drain may both ask for it. */
@@ -183,14 +223,23 @@ export class Edge {
     }
     await this.#pools.publish();
     const before = withLiveParts(this.#config, file);
+    this.#replaceTls(before.listeners);
     const stekShare = before.stekShare && file.stekShare && withLiveStekShare(before.stekShare, file.stekShare);
     const waiting = changedKeys({ ...before, stekShare: stekShare ?? before.stekShare }, file);
     const isTakenOver = stekShare !== null && (await this.#reloadCluster(stekShare));
     this.#config = isTakenOver ? { ...before, stekShare } : before;
+    this.keys.setLifetime(rotationRules(this.#config).lifetimeMs);
     await this.#options.onReload?.(file);
     if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
     this.#log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
     return true;
+  }
+
+  #replaceTls(listeners: readonly ListenerConfig[]): void {
+    if (isDeepStrictEqual(listeners, this.#config.listeners)) return;
+    this.#supervisor.replaceTls(listeners.map(({ tls }) => tls && tlsSettings(tls)));
+    const files = changedTlsFiles(this.#config.listeners, listeners);
+    this.#log.info({ files }, 'new connections get the TLS settings of the file; files that were changed');
   }
 
   /** False, with the reason in the log, where the cluster goes on as it was. */
@@ -206,6 +255,7 @@ export class Edge {
   }
 
   #onStateChange(change: StateChange): void {
+    if (change.kind === 'keys' || change.kind === 'all') this.keys.stateChanged();
     this.#pools.stateChanged(change)?.catch((err: unknown) => {
       if (!this.#ending.signal.aborted) this.#log.error({ err }, 'a change of the pools could not be published');
     });

@@ -3,7 +3,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, StekShareConfig } from '../config/config.ts';
+import type { CertificateConfig, Config, ListenerConfig, StekShareConfig } from '../config/config.ts';
 
 /** Of stek_share, what the cluster takes over while it runs. */
 const LIVE_OF_STEK_SHARE = [
@@ -15,7 +15,10 @@ const LIVE_OF_STEK_SHARE = [
   'certVerifyStr',
 ] as const satisfies (keyof StekShareConfig)[];
 
-/** What is in force after a reload that brings in what `file` says of the pools and of how to reach the admin API. */
+/**
+ * What is in force after a reload that brings in what `file` says of the pools, of TLS where a listener speaks it already,
+ * and of how to reach the admin API.
+ */
 export function withLiveParts(inForce: Config, file: Config): Config {
   // a token goes with its address: one that is needed where it listens now must not go before it listens elsewhere
   const isSameAddress = isDeepStrictEqual(inForce.admin?.address, file.admin?.address);
@@ -23,7 +26,34 @@ export function withLiveParts(inForce: Config, file: Config): Config {
     isSameAddress && inForce.admin && file.admin
       ? { ...inForce.admin, tokenFile: file.admin.tokenFile }
       : inForce.admin;
-  return { ...inForce, pools: file.pools, admin };
+  const listeners = inForce.listeners.map((listener, i) => withLiveTls(listener, twinOf(listener, i, file)));
+  // what it says is in the listeners' tls
+  const { sessionIdContext } = file;
+  return { ...inForce, listeners, sessionIdContext, pools: file.pools, admin };
+}
+
+/** The files of what `listeners` show or trust now, and did not before in the same place. No text of theirs. */
+export function changedTlsFiles(before: readonly ListenerConfig[], listeners: readonly ListenerConfig[]): string[] {
+  const changed = listeners.flatMap(({ tls }, i) => {
+    const old = before[i]?.tls ?? null;
+    if (tls === null) return [];
+    const isNew = (now: CertificateConfig) => !old?.certificates.some((one) => isDeepStrictEqual(one, now));
+    const certificates = tls.certificates.filter(isNew).map(({ certFile }) => certFile);
+    const hasNewCa = tls.clientCa !== null && !isDeepStrictEqual(tls.clientCa, old?.clientCa);
+    return tls.clientCa !== null && hasNewCa ? [...certificates, tls.clientCa.file] : certificates;
+  });
+  return [...new Set(changed)];
+}
+
+/** From plain to TLS and back is another listener, which waits for a restart. */
+function withLiveTls(listener: ListenerConfig, twin: ListenerConfig | undefined): ListenerConfig {
+  return listener.tls !== null && twin !== undefined && twin.tls !== null ? { ...listener, tls: twin.tls } : listener;
+}
+
+/** The same listener in the file: also where another was written before it, so that its certificates can be renewed. */
+function twinOf({ address }: ListenerConfig, index: number, { listeners }: Config): ListenerConfig | undefined {
+  const isSame = (one: ListenerConfig | undefined) => isDeepStrictEqual(one?.address, address);
+  return isSame(listeners[index]) ? listeners[index] : listeners.find(isSame);
 }
 
 /** `inForce` with what the cluster takes over while it runs as `file` says. */
@@ -32,9 +62,12 @@ export function withLiveStekShare(inForce: StekShareConfig, file: StekShareConfi
   return { ...inForce, ...live };
 }
 
+/** Pools are live; of a key that was brought along, only the first start of a cluster takes notice. */
+const SEPARATE: ReadonlySet<keyof Config> = new Set(['pools', 'ticketKeys']);
+
 /** The keys, as the file writes them, in which `file` differs from what is in force. */
 export function changedKeys(inForce: Config, file: Config): string[] {
-  const keys = (Object.keys(file) as (keyof Config)[]).filter((key) => key !== 'pools');
+  const keys = (Object.keys(file) as (keyof Config)[]).filter((key) => !SEPARATE.has(key));
   const changed = keys.flatMap((key) => {
     if (isEqual(inForce[key], file[key])) return [];
     if (key !== 'stekShare' || inForce.stekShare === null || file.stekShare === null) return [nameOf(key)];

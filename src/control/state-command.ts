@@ -6,16 +6,24 @@
  *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN]   the node is in the pool, with this weight and drain; null: as it was
  *   [1, 'node', POOL, ADDRESS, null]            it is not, whatever the file says
  *   [1, 'node', POOL, ADDRESS]                  as the file says: an earlier edit is withdrawn
+ *   [1, 'sync']                                 changes nothing: who proposed it has applied all that was committed before
+ *   [1, 'key-mint', KEY, TIME]                  KEY: 48 bytes; NAME: the 32 hex digits of a key's name; TIME: Unix, ms
+ *   [1, 'key-activate', NAME, TIME]
+ *   [1, 'key-retire', NAME]
+ *   [1, 'key-rotate']
+ *   [1, 'key-revoke', KEY, TIME]
  */
 
 import { decode, encode } from '@msgpack/msgpack';
 import { WEIGHT_RANGE } from '../config/config.ts';
+import { isTicketKey, isTime, type KeyCommand } from '../stek/key-ring.ts';
 
 const VERSION = 1;
 const SALT_CHARS_MAX = 256;
 const POOL_CHARS_MAX = 64;
 /** A name of 253 characters, or an IPv6 address with a zone, and a port. */
 const ADDRESS_CHARS_MAX = 320;
+const KEY_NAME = /^[0-9a-f]{32}$/;
 
 /** What an operator has said of a node, over what the file says. */
 export type NodeEdit =
@@ -24,6 +32,8 @@ export type NodeEdit =
   | { readonly kind: 'absent' };
 
 export type StateCommand =
+  | KeyCommand
+  | { readonly kind: 'sync' }
   | { readonly kind: 'salt'; readonly salt: string }
   /** `edit` null: withdrawn. */
   | { readonly kind: 'node'; readonly pool: string; readonly address: string; readonly edit: NodeEdit | null };
@@ -36,7 +46,20 @@ export function encodeCommand(command: StateCommand): Uint8Array {
 }
 
 function fieldsOf(command: StateCommand): unknown[] {
-  if (command.kind === 'salt') return ['salt', command.salt];
+  switch (command.kind) {
+    case 'salt':
+      return ['salt', command.salt];
+    case 'key-mint':
+    case 'key-revoke':
+      return [command.kind, command.key, command.atMs];
+    case 'key-activate':
+      return [command.kind, command.name, command.atMs];
+    case 'key-retire':
+      return [command.kind, command.name];
+    case 'key-rotate':
+    case 'sync':
+      return [command.kind];
+  }
   return ['node', command.pool, command.address, ...encodeEdit(command.edit)];
 }
 
@@ -53,11 +76,23 @@ export function decodeCommand(data: Uint8Array): StateCommand | null {
     const [salt] = rest;
     return rest.length === 1 && isText(salt, SALT_CHARS_MAX) ? { kind, salt } : null;
   }
-  if (kind !== 'node') return null;
+  if (kind === 'sync') return rest.length === 0 ? { kind } : null;
+  if (kind !== 'node') return decodeKeyCommand(kind, rest);
   const [pool, address, ...values] = rest;
   if (!isText(pool, POOL_CHARS_MAX) || !isText(address, ADDRESS_CHARS_MAX)) return null;
   const edit = values.length === 0 ? null : decodeEdit(values);
   return edit === undefined ? null : { kind, pool, address, edit };
+}
+
+function decodeKeyCommand(kind: unknown, fields: readonly unknown[]): KeyCommand | null {
+  const [subject, atMs] = fields;
+  const isNamed = typeof subject === 'string' && KEY_NAME.test(subject);
+  if (kind === 'key-rotate') return fields.length === 0 ? { kind } : null;
+  if (kind === 'key-retire') return isNamed && fields.length === 1 ? { kind, name: subject } : null;
+  if (fields.length !== 2 || !isTime(atMs)) return null;
+  if (kind === 'key-activate') return isNamed ? { kind, name: subject, atMs } : null;
+  if (kind !== 'key-mint' && kind !== 'key-revoke') return null;
+  return isTicketKey(subject) ? { kind, key: subject, atMs } : null;
 }
 
 /** The last fields of a `node` command, and of an edit in a snapshot. */

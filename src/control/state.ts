@@ -1,5 +1,5 @@
 /**
- * What all edges of a cluster agree on: the affinity salt and the pool edits. Pure: no clock, no chance; the same entries
+ * What all edges of a cluster agree on: the affinity salt, the pool edits and the ring of ticket keys. Pure: no clock, no chance; the same entries
  * give the same state everywhere. Main thread.
  *
  * A further part takes a command in state-command.ts, a case in `apply`, and a key in the snapshot.
@@ -7,8 +7,9 @@
 
 import { decode, encode } from '@msgpack/msgpack';
 import type { StateMachine } from '../cluster/types.ts';
+import { type KeyCommandKind, KeyRing } from '../stek/key-ring.ts';
 import { type EditsOfPool, PoolEdits } from './pool-edits.ts';
-import { decodeCommand } from './state-command.ts';
+import { decodeCommand, type StateCommand } from './state-command.ts';
 
 const SNAPSHOT_VERSION = 1;
 
@@ -16,6 +17,7 @@ const SNAPSHOT_VERSION = 1;
 export type StateChange =
   | { readonly kind: 'salt' }
   | { readonly kind: 'pool'; readonly pool: string }
+  | { readonly kind: 'keys' }
   | { readonly kind: 'all' };
 
 export class ReplicatedState implements StateMachine {
@@ -23,6 +25,12 @@ export class ReplicatedState implements StateMachine {
   onChange: (change: StateChange) => void = () => {};
   #salt: string | null = null;
   #edits = new PoolEdits();
+  #ring = new KeyRing();
+
+  /** Empty until the cluster has one. Replaced by a restore. Secrets. */
+  get ring(): Omit<KeyRing, 'apply' | 'erase'> {
+    return this.#ring;
+  }
 
   /** Null until the cluster has one; then it never changes, but for a restore. A secret. */
   get salt(): string | null {
@@ -38,24 +46,32 @@ export class ReplicatedState implements StateMachine {
     return this.#edits.hasRoomFor(pool, address);
   }
 
-  /** Ignores what is not a command of this version, and what does not fit: the same everywhere. */
-  apply(data: Uint8Array): void {
+  /**
+   * Ignores what is not a command of this version, and what does not fit: the same everywhere. Returns whether it erased
+   * keys, whose bytes must not stay in the log either.
+   */
+  apply(data: Uint8Array): boolean {
     const command = decodeCommand(data);
-    if (command === null) return;
-    if (command.kind === 'salt') {
-      // the first stays: all edges may propose one when they start
-      if (this.#salt !== null) return;
-      this.#salt = command.salt;
-      this.onChange({ kind: 'salt' });
-    } else {
-      this.#edits.set(command.pool, command.address, command.edit);
-      this.onChange({ kind: 'pool', pool: command.pool });
+    if (command === null) return false;
+    switch (command.kind) {
+      case 'sync':
+        return false;
+      case 'salt':
+        this.#applySalt(command.salt);
+        return false;
+      case 'node':
+        this.#edits.set(command.pool, command.address, command.edit);
+        this.onChange({ kind: 'pool', pool: command.pool });
+        return false;
+      default:
+        return this.#applyKeys(command);
     }
   }
 
   /** The same bytes for equal states. */
   snapshot(): Uint8Array {
-    return encode({ version: SNAPSHOT_VERSION, salt: this.#salt, pools: this.#edits.toSnapshot() });
+    const [salt, pools, keys] = [this.#salt, this.#edits.toSnapshot(), this.#ring.toSnapshot()];
+    return encode({ version: SNAPSHOT_VERSION, salt, pools, keys });
   }
 
   isReadable(data: Uint8Array): boolean {
@@ -72,18 +88,43 @@ export class ReplicatedState implements StateMachine {
    * another state than the others. Parts that this version does not know are left out, as their commands are.
    */
   restore(data: Uint8Array): void {
-    const { salt, edits } = data.length === 0 ? { salt: null, edits: new PoolEdits() } : readSnapshot(data);
+    const { salt, edits, ring } = data.length === 0 ? EMPTY() : readSnapshot(data);
     this.#salt = salt;
     this.#edits = edits;
+    this.#ring.erase();
+    this.#ring = ring;
     this.onChange({ kind: 'all' });
+  }
+
+  #applySalt(salt: string): void {
+    // the first stays: all edges may propose one when they start
+    if (this.#salt !== null) return;
+    this.#salt = salt;
+    this.onChange({ kind: 'salt' });
+  }
+
+  #applyKeys(command: StateCommand & { kind: KeyCommandKind }): boolean {
+    const effect = this.#ring.apply(command);
+    if (effect !== 'none') this.onChange({ kind: 'keys' });
+    return effect === 'erased';
   }
 }
 
-function readSnapshot(data: Uint8Array): { salt: string | null; edits: PoolEdits } {
+interface Parts {
+  readonly salt: string | null;
+  readonly edits: PoolEdits;
+  readonly ring: KeyRing;
+}
+
+const EMPTY = (): Parts => ({ salt: null, edits: new PoolEdits(), ring: new KeyRing() });
+
+function readSnapshot(data: Uint8Array): Parts {
   try {
-    const { version, salt, pools } = decode(data) as Record<string, unknown>;
+    const { version, salt, pools, keys } = decode(data) as Record<string, unknown>;
     if (version !== SNAPSHOT_VERSION || (salt !== null && typeof salt !== 'string')) throw new TypeError();
-    return { salt, edits: PoolEdits.fromSnapshot(pools) };
+    // a snapshot of a version that had no keys
+    const ring = keys === undefined ? new KeyRing() : KeyRing.fromSnapshot(keys);
+    return { salt, edits: PoolEdits.fromSnapshot(pools), ring };
   } catch {
     throw new Error('the snapshot of the replicated state is not one that this version reads');
   }

@@ -4,6 +4,8 @@
 
 import type { ClusterStatus } from '../cluster/types.ts';
 import type { NodeConfig } from '../config/config.ts';
+import type { KeyInfo } from '../stek/key-ring.ts';
+import type { CanaryStatus } from './canary.ts';
 
 /** Nodes listed of one pool: a status is asked for often, and a pool may hold 100,000. */
 const NODES_SHOWN_MAX = 1_000;
@@ -15,7 +17,24 @@ export interface EdgeStatus {
   readonly isDraining: boolean;
   readonly cluster: ClusterStatus;
   readonly workers: { readonly threads: number; readonly replaced: number };
+  readonly keys: KeysStatus;
+  /** Null: the configuration has no canary. */
+  readonly canary: CanaryStatus | null;
   readonly pools: readonly PoolStatus[];
+}
+
+/** GET /keys. */
+export interface KeysStatus {
+  /** In the order in which they came. */
+  readonly keys: readonly KeyInfo[];
+  /** New tickets are made, with the active key. */
+  readonly isIssuing: boolean;
+  /** Null: no key is active. */
+  readonly activeAgeMs: number | null;
+  /** How long tickets can be used. */
+  readonly lifetimeMs: number;
+  /** From one active key to the next. */
+  readonly intervalMs: number;
 }
 
 export interface PoolStatus {

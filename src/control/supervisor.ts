@@ -15,6 +15,7 @@ import type {
   ListenerSettings,
   ListenerTask,
   ThreadSettings,
+  TlsSettings,
   ToListener,
 } from '../boards/listener-task.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
@@ -37,6 +38,8 @@ export interface SupervisorOptions {
   readonly workers: number;
   readonly settings: ThreadSettings;
   readonly boards: readonly SharedArrayBuffer[];
+  /** The key board. */
+  readonly keys: SharedArrayBuffer;
   readonly hangTimeoutMs: number;
   readonly log: Log;
 }
@@ -136,6 +139,12 @@ export class Supervisor {
     for (const slot of this.#slots) this.#post(slot, { type: 'board', index, buffer });
   }
 
+  /** Has every thread, present and future, serve new connections with these: by listener, null where it is plain. */
+  replaceTls(listeners: readonly (TlsSettings | null)[]): void {
+    this.#listeners = this.#listeners.map((listener, i) => ({ ...listener, tls: listeners[i] ?? null }));
+    for (const slot of this.#slots) this.#post(slot, { type: 'tls', listeners });
+  }
+
   /** Has every thread open its log files anew. */
   reopenLogs(): void {
     for (const slot of this.#slots) this.#post(slot, { type: 'reopen-logs' });
@@ -174,9 +183,11 @@ export class Supervisor {
 
   async #startSlot(slot: Slot): Promise<(BindAddress | null)[]> {
     const { workers, settings } = this.#options;
-    const listeners = listenersOfThread(this.#listeners, slot.thread, workers);
-    for (const { address } of listeners) if (address?.kind === 'unix') await removeStaleSocket(address.path);
+    const ownListeners = () => listenersOfThread(this.#listeners, slot.thread, workers);
+    for (const { address } of ownListeners()) if (address?.kind === 'unix') await removeStaleSocket(address.path);
     if (this.#isDraining) throw new Error('draining');
+    // only now, with no wait until there is a port: what changes later is posted to it
+    const listeners = ownListeners();
     const { port1, port2 } = new MessageChannel();
     slot.port = port1;
     slot.abort = new AbortController();
@@ -187,6 +198,7 @@ export class Supervisor {
       port: port2,
       stats: this.stats.buffer,
       boards: this.#boards,
+      keys: this.#options.keys,
       settings: { ...settings, listeners },
     };
     // piscina takes its type from an overload of postMessage that has no list

@@ -3,8 +3,14 @@
  */
 
 import { renderCookieAttributes } from '../affinity/cookie.ts';
-import type { AffinitySettings, BindAddress, ListenerSettings, ServiceSettings } from '../boards/listener-task.ts';
-import type { Config, ListenerConfig, ServiceConfig } from '../config/config.ts';
+import type {
+  AffinitySettings,
+  BindAddress,
+  ListenerSettings,
+  ServiceSettings,
+  TlsSettings,
+} from '../boards/listener-task.ts';
+import type { Config, ListenerConfig, ServiceConfig, TlsConfig } from '../config/config.ts';
 
 /** A pool hashed with a salt: what one route board holds. */
 export interface Route {
@@ -36,8 +42,19 @@ export function resolveRouting(config: Config): Routing {
     address: bindAddress(listener),
     service: listener.service === null ? null : serviceIndex(listener.service),
     hosts: listener.hosts.map(({ pattern, service }) => ({ pattern, service: serviceIndex(service) })),
+    tls: listener.tls === null ? null : tlsSettings(listener.tls),
   }));
   return { routes, services, listeners };
+}
+
+/** What the listener threads need of a listener's TLS. Holds the private keys. */
+export function tlsSettings({ certificates, clientCa, ticketLifetimeMs, ...rest }: TlsConfig): TlsSettings {
+  return {
+    ...rest,
+    certificates: certificates.map(({ cert, key, names, keyType }) => ({ cert, key, names, keyType })),
+    ticketLifetimeS: Math.floor(ticketLifetimeMs / 1000),
+    clientCa: clientCa?.pem ?? null,
+  };
 }
 
 function resolveService(service: ServiceConfig, routes: Route[]): ServiceSettings {

@@ -34,19 +34,55 @@ export interface Leaf {
   readonly key: string;
 }
 
+export interface LeafOptions {
+  /** Default: an hour ago. */
+  readonly validFrom?: Date;
+  /** Default: in a day. */
+  readonly validTo?: Date;
+  /** DNS names, for a subjectAltName. Default: none. */
+  readonly names?: readonly string[];
+  /** Default: ec, on P-256. */
+  readonly keyType?: 'ec' | 'rsa';
+  /** Of an RSA key. Default: 2048. */
+  readonly modulusBits?: number;
+}
+
 export interface Authority {
   readonly certificate: string;
-  /** Valid from an hour ago for a day, or until `validTo`. */
-  issue(subject: Subject | string, validTo?: Date): Leaf;
+  issue(subject: Subject | string, options?: LeafOptions | Date): Leaf;
+  /** A CA that this one signs for. */
+  issueAuthority(name: string, options?: Pick<LeafOptions, 'validTo'>): Authority;
 }
 
 export function createAuthority(name = 'test CA'): Authority {
+  return newAuthority(name, null, {});
+}
+
+/** `parent` null: it signs itself. */
+function newAuthority(
+  name: string,
+  parent: { issuer: Subject; privateKey: KeyObject } | null,
+  options: Pick<LeafOptions, 'validTo'>,
+): Authority {
   const issuer: Subject = [[['CN', name]]];
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const signedBy = parent ?? { issuer, privateKey };
   return {
-    certificate: certificate({ issuer, subject: issuer, publicKey, signer: privateKey, isAuthority: true }),
-    issue: (subject, validTo) => {
-      const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    certificate: certificate({
+      issuer: signedBy.issuer,
+      subject: issuer,
+      publicKey,
+      signer: signedBy.privateKey,
+      isAuthority: true,
+      ...options,
+    }),
+    issueAuthority: (child, childOptions = {}) => newAuthority(child, { issuer, privateKey }, childOptions),
+    issue: (subject, options = {}) => {
+      const { keyType, modulusBits = 2048, ...fields } = options instanceof Date ? { validTo: options } : options;
+      const pair =
+        keyType === 'rsa'
+          ? generateKeyPairSync('rsa', { modulusLength: modulusBits })
+          : generateKeyPairSync('ec', { namedCurve: 'P-256' });
       return {
         certificate: certificate({
           issuer,
@@ -54,7 +90,7 @@ export function createAuthority(name = 'test CA'): Authority {
           publicKey: pair.publicKey,
           signer: privateKey,
           isAuthority: false,
-          ...(validTo && { validTo }),
+          ...fields,
         }),
         key: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
       };
@@ -95,15 +131,18 @@ interface CertificateFields {
   readonly publicKey: KeyObject;
   readonly signer: KeyObject;
   readonly isAuthority: boolean;
+  readonly validFrom?: Date;
   readonly validTo?: Date;
+  readonly names?: readonly string[];
 }
 
 let serial = 0;
 
 /** RFC 5280, section 4.1. */
-function certificate({ issuer, subject, publicKey, signer, isAuthority, validTo }: CertificateFields): string {
+function certificate(fields: CertificateFields): string {
+  const { issuer, subject, publicKey, signer, isAuthority, validFrom, validTo, names = [] } = fields;
   const algorithm = sequence(oid('1.2.840.10045.4.3.2'));
-  const [from, to] = [new Date(Date.now() - 3_600_000), validTo ?? new Date(Date.now() + 86_400_000)];
+  const [from, to] = [validFrom ?? new Date(Date.now() - 3_600_000), validTo ?? new Date(Date.now() + 86_400_000)];
   serial += 1;
   const body = sequence(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))),
@@ -113,7 +152,7 @@ function certificate({ issuer, subject, publicKey, signer, isAuthority, validTo 
     sequence(utcTime(from), utcTime(to)),
     distinguishedName(subject),
     publicKey.export({ type: 'spki', format: 'der' }),
-    tlv(0xa3, sequence(basicConstraints(isAuthority))),
+    tlv(0xa3, sequence(basicConstraints(isAuthority), ...(names.length > 0 ? [alternativeNames(names)] : []))),
   );
   const signature = tlv(0x03, Buffer.concat([Buffer.alloc(1), sign('sha256', body, signer)]));
   const lines =
@@ -126,6 +165,10 @@ function certificate({ issuer, subject, publicKey, signer, isAuthority, validTo 
 function basicConstraints(isAuthority: boolean): Buffer {
   const value = isAuthority ? sequence(tlv(0x01, Buffer.from([0xff]))) : sequence();
   return sequence(oid('2.5.29.19'), tlv(0x01, Buffer.from([0xff])), tlv(0x04, value));
+}
+
+function alternativeNames(names: readonly string[]): Buffer {
+  return sequence(oid('2.5.29.17'), tlv(0x04, sequence(...names.map((name) => tlv(0x82, Buffer.from(name))))));
 }
 
 function distinguishedName(subject: Subject): Buffer {

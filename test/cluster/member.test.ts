@@ -90,13 +90,19 @@ class FakeStorage implements Storage {
   }
 }
 
+/** The word that erases all words before it. */
+const ERASE = 'erase';
+
 class Words implements StateMachine {
   words: string[] = [];
   isReadable(data: Uint8Array): boolean {
     return !Buffer.from(data).includes('unreadable');
   }
-  apply(data: Uint8Array): void {
-    this.words.push(Buffer.from(data).toString());
+  apply(data: Uint8Array): boolean {
+    const word = Buffer.from(data).toString();
+    if (word === ERASE) this.words = [];
+    else this.words.push(word);
+    return word === ERASE;
   }
   snapshot(): Uint8Array {
     return Buffer.from(this.words.join(' '));
@@ -167,7 +173,8 @@ class Host {
   propose(word: string): string[] {
     const told: string[] = [];
     this.member.propose(Buffer.from(word), (error: ProposalError | null) => {
-      if (error === null) assert.ok(this.machine.words.includes(word), `${word} is confirmed and not applied here`);
+      const isApplied = word === ERASE || this.machine.words.includes(word);
+      if (error === null) assert.ok(isApplied, `${word} is confirmed and not applied here`);
       told.push(error?.code ?? 'ok');
     });
     return told;
@@ -685,6 +692,126 @@ test('what changes nothing that must be found again is answered without a write'
   host.raftMessage(CLUSTER, voteRequest({ isPreVote: true }));
   host.raftMessage(CLUSTER, voteRequest({ term: 1, lastIndex: 0 }));
   assert.deepEqual([host.sent(), host.storage.writes], [['1: granted (pre)', '1: refused'], []]);
+});
+
+// ---------------------------------------------------------------- what must be forgotten
+
+/** What a member keeps of its log, in memory and in the storage. */
+function keptBy({ raft, storage }: Host) {
+  const { firstIndex, lastIndex, snapshot } = raft.log;
+  const stored = storage.stored as ReturnType<typeof boundState>;
+  const entries = raft.log.slice(firstIndex, lastIndex, Number.POSITIVE_INFINITY);
+  return { snapshot: snapshot.index, entries, stored };
+}
+
+/** Whether a word stands anywhere in what a member keeps. */
+function keeps(host: Host, word: string): boolean {
+  const { entries, stored } = keptBy(host);
+  const commands = [...entries, ...stored.entries].flatMap(({ payload }) => {
+    return payload.kind === 'command' ? Buffer.from(payload.data).toString() : [];
+  });
+  const snapshots = [host.raft.log.snapshot.data, stored.snapshot.data].map((data) => Buffer.from(data).toString());
+  return [...commands, ...snapshots].some((text) => text.includes(word));
+}
+
+test('where an entry erased something, all that is applied is compacted at once and the storage is replaced', () => {
+  const host = new Host(1, [1]).ticks(1);
+  host.propose('secret');
+  assert.ok(keeps(host, 'secret'));
+  host.storage.writes.length = 0;
+  assert.deepEqual([host.propose(ERASE), host.machine.words], [['ok'], []]);
+  const { snapshot, entries, stored } = keptBy(host);
+  assert.deepEqual([snapshot, entries], [host.raft.applied, []]);
+  assert.deepEqual([stored.snapshot.index, stored.entries], [host.raft.applied, []]);
+  assert.deepEqual(host.storage.writes, ['append', 'replace']);
+  assert.equal(keeps(host, 'secret'), false);
+});
+
+test('an entry that erased nothing is reserved as before', () => {
+  const host = new Host(1, [1]).ticks(1);
+  for (const word of ['x', 'y']) host.propose(word);
+  assert.ok(host.raft.log.snapshot.index < host.raft.applied - 1);
+  assert.deepEqual(host.machine.words, ['x', 'y']);
+});
+
+test('an erasure in the midst of a batch takes what stands before and after it into the snapshot', () => {
+  const host = boundHost();
+  host.raftMessage(CLUSTER, append(['secret', ERASE, 'x'], { commit: 4 }));
+  const { snapshot, entries, stored } = keptBy(host);
+  assert.deepEqual([snapshot, entries, stored.entries], [4, [], []]);
+  assert.deepEqual([host.machine.words, Buffer.from(stored.snapshot.data).toString()], [['x'], 'x']);
+});
+
+test('entries that are not applied yet stay behind the snapshot of an erasure', () => {
+  const host = boundHost();
+  host.raftMessage(CLUSTER, append([ERASE, 'x', 'y'], { commit: 2 }));
+  const { snapshot, stored } = keptBy(host);
+  assert.deepEqual([snapshot, stored.entries.map(({ index }) => index)], [2, [3, 4]]);
+  host.raftMessage(CLUSTER, append([], { previousIndex: 4, previousTerm: 2, commit: 4 }));
+  assert.deepEqual(host.machine.words, ['x', 'y']);
+});
+
+test('all members forget what was erased, and go on', () => {
+  const three = group();
+  const told = three.leader.propose('secret');
+  three.ticks(3);
+  for (const host of three.hosts.values()) assert.ok(keeps(host, 'secret'));
+  told.push(...three.leader.propose(ERASE));
+  three.ticks(3);
+  for (const host of three.hosts.values()) {
+    assert.equal(keeps(host, 'secret'), false, `server ${host.serverId}`);
+    assert.equal(keptBy(host).snapshot, host.raft.applied);
+  }
+  three.leader.propose('x');
+  three.ticks(3);
+  assert.deepEqual(
+    [...three.hosts.values()].map(({ machine }) => machine.words),
+    [['x'], ['x'], ['x']],
+  );
+});
+
+test('a follower that was away gets the snapshot of an erasure, and none of what was erased', () => {
+  const three = group();
+  const { leader } = three;
+  const [away] = three.followers as [Host];
+  leader.propose('before');
+  three.ticks(3);
+  three.isCut = (from, to) => from === away.serverId || to === away.serverId;
+  for (const word of ['secret', ERASE, 'after']) leader.propose(word);
+  three.ticks(3);
+  assert.deepEqual(away.machine.words, ['before']);
+  const got: string[] = [];
+  three.isCut = (_from, to, message) => {
+    if (to === away.serverId) got.push(JSON.stringify(message), kindOf(message));
+    return false;
+  };
+  three.settle();
+  assert.deepEqual(away.machine.words, ['after']);
+  assert.ok(got.includes('snapshot-request'));
+  const secret = JSON.stringify({ data: Buffer.from('secret') }).slice(1, -1);
+  assert.ok(!got.some((text) => text.includes(secret)));
+  for (const word of ['before', 'secret']) assert.equal(keeps(away, word), false);
+});
+
+test('an erasure that cannot be stored is repeated until it can, and nothing is said meanwhile', () => {
+  const host = boundHost();
+  host.raftMessage(CLUSTER, append(['secret', ERASE]));
+  host.sent();
+  host.storage.mode = 'failing';
+  host.raftMessage(CLUSTER, append([], { previousIndex: 3, previousTerm: 2, commit: 3 }));
+  assert.deepEqual([host.member.isStorageFailed, host.machine.words], [true, []]);
+  host.storage.mode = 'ok';
+  host.ticks(OPTIONS.storageRetryTicks);
+  assert.deepEqual([host.member.isStorageFailed, keeps(host, 'secret')], [false, false]);
+});
+
+test('a member that ends before it could forget does so when it has applied the erasure again', () => {
+  const host = boundHost();
+  host.raftMessage(CLUSTER, append(['secret', ERASE]));
+  const again = new Host(2, [1, 2, 3], host.storage.stored);
+  assert.ok(keeps(again, 'secret'));
+  again.raftMessage(CLUSTER, append([], { previousIndex: 3, previousTerm: 2, commit: 3 }));
+  assert.deepEqual([again.machine.words, keeps(again, 'secret')], [[], false]);
 });
 
 // ---------------------------------------------------------------- a storage that fails

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StekShareConfig } from '../../src/config/config.ts';
-import { clusterOptions } from '../../src/control/cluster-options.ts';
+import type { ListenerConfig, StekShareConfig, TlsConfig } from '../../src/config/config.ts';
+import { clusterOptions, rotationRules } from '../../src/control/cluster-options.ts';
 import { ReplicatedState } from '../../src/control/state.ts';
 
 const PARTS = { stateMachine: new ReplicatedState(), report: () => {} };
@@ -62,4 +62,38 @@ test('every option of stek_share that the cluster knows is handed on', () => {
     stateDir: '/run/stekbal',
     peering,
   });
+});
+
+const HOUR_MS = 3_600_000;
+
+/** Listeners by their ticket lifetimes; null: a plain one. */
+function listeners(...lifetimesMs: (number | null)[]): ListenerConfig[] {
+  return lifetimesMs.map((ticketLifetimeMs) => {
+    const tls = ticketLifetimeMs === null ? null : ({ ticketLifetimeMs } as TlsConfig);
+    return { tls } as ListenerConfig;
+  });
+}
+
+test('without stek_share a key is active for an hour', () => {
+  const { intervalMs } = rotationRules({ stekShare: null, listeners: [] });
+  assert.equal(intervalMs, HOUR_MS);
+});
+
+test('with it for the key_update_interval, and a member that is silent for five elections holds nothing up', () => {
+  const stekShare = { keyUpdateIntervalMs: 17_000, electionTimeoutUpperBoundMs: 13 } as StekShareConfig;
+  const { intervalMs, silenceMsMax } = rotationRules({ stekShare, listeners: [] });
+  assert.deepEqual([intervalMs, silenceMsMax], [17_000, 65]);
+});
+
+test('a key opens tickets for the longest lifetime of any listener, for a day where none speaks TLS', () => {
+  const cases: [lifetimesMs: (number | null)[], lifetimeMs: number][] = [
+    [[], 24 * HOUR_MS],
+    [[null], 24 * HOUR_MS],
+    [[null, 5], 5],
+    [[7, null, 9, 8], 9],
+  ];
+  for (const [lifetimesMs, expected] of cases) {
+    const { lifetimeMs } = rotationRules({ stekShare: null, listeners: listeners(...lifetimesMs) });
+    assert.equal(lifetimeMs, expected);
+  }
 });

@@ -8,6 +8,7 @@ import {
   ProposalError,
   type ServerAddress,
 } from '../../src/cluster/types.ts';
+import { decodeCommand } from '../../src/control/state-command.ts';
 
 export class FakeCluster implements Pick<Cluster, keyof Cluster> {
   readonly options: ClusterOptions;
@@ -15,12 +16,24 @@ export class FakeCluster implements Pick<Cluster, keyof Cluster> {
   refusal: ProposalError['code'] | null = null;
   startError: Error | null = null;
   reloadError: Error | null = null;
-  proposals = 0;
+  /** What is otherwise than with a leader that is alone. */
+  view: Partial<ClusterStatus> = {};
+  /** The kind of each command that was proposed, in order. */
+  readonly proposed: string[] = [];
   readonly calls: string[] = [];
   readonly reloads: { servers: readonly ServerAddress[]; peering: PeeringOptions }[] = [];
 
   constructor(options: ClusterOptions) {
     this.options = options;
+  }
+
+  /** Without what the keeper of the ticket keys proposes by itself. */
+  get proposals(): number {
+    return this.proposed.filter((kind) => kind !== 'sync').length - this.keyProposals.length;
+  }
+
+  get keyProposals(): string[] {
+    return this.proposed.filter((kind) => kind.startsWith('key-'));
   }
 
   async start(): Promise<void> {
@@ -29,7 +42,7 @@ export class FakeCluster implements Pick<Cluster, keyof Cluster> {
   }
 
   async propose(data: Uint8Array): Promise<void> {
-    this.proposals++;
+    this.proposed.push(decodeCommand(data)?.kind ?? 'none');
     if (this.refusal !== null) throw new ProposalError(this.refusal, `the test says ${this.refusal}`);
     this.options.stateMachine.apply(data);
   }
@@ -50,6 +63,7 @@ export class FakeCluster implements Pick<Cluster, keyof Cluster> {
       peers: [],
       refusals: {},
       isStorageFailed: false,
+      ...this.view,
     };
   }
 

@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import { EDITS_MAX } from '../../src/control/pool-edits.ts';
 import { ReplicatedState, type StateChange } from '../../src/control/state.ts';
 import { decodeCommand, encodeCommand, type StateCommand } from '../../src/control/state-command.ts';
+import type { KeyCommand } from '../../src/stek/key-ring.ts';
+import { keyName, ringOf, ticketKey } from '../stek/fixtures.ts';
 
 const editArbitrary = fc.oneof(
   fc.constant(null),
@@ -20,7 +22,16 @@ const editArbitrary = fc.oneof(
     { noNullPrototype: true },
   ),
 );
+const keyNumber = fc.integer({ min: 1, max: 4 });
+const keyCommandArbitrary: fc.Arbitrary<KeyCommand> = fc.oneof(
+  fc.tuple(keyNumber, fc.nat()).map(([n, atMs]) => ({ kind: 'key-mint' as const, key: ticketKey(n), atMs })),
+  fc.tuple(keyNumber, fc.nat()).map(([n, atMs]) => ({ kind: 'key-activate' as const, name: keyName(n), atMs })),
+  keyNumber.map((n) => ({ kind: 'key-retire' as const, name: keyName(n) })),
+  fc.constant({ kind: 'key-rotate' as const }),
+  fc.tuple(keyNumber, fc.nat()).map(([n, atMs]) => ({ kind: 'key-revoke' as const, key: ticketKey(n), atMs })),
+);
 const commandArbitrary: fc.Arbitrary<StateCommand> = fc.oneof(
+  keyCommandArbitrary,
   fc.string({ minLength: 1, maxLength: 40 }).map((salt) => ({ kind: 'salt' as const, salt })),
   fc
     .tuple(fc.constantFrom('a', 'b', 'é'), fc.integer({ min: 1, max: 6 }), editArbitrary)
@@ -137,6 +148,9 @@ test('a snapshot that cannot be read changes nothing, and is an error', () => {
     { version: 1, salt: null, pools: [['a', [['x:1', 0, false]]]] },
     { version: 1, salt: null, pools: [[1, [['x:1', null]]]] },
     { version: 1, salt: null },
+    { version: 1, salt: null, pools: [], keys: null },
+    { version: 1, salt: null, pools: [], keys: [] },
+    { version: 1, salt: null, pools: [], keys: [false, [[new Uint8Array(47), 'active', 0, 0]]] },
     null,
     7,
   ];
@@ -179,4 +193,123 @@ test('each change is told; a second salt and what is no command are none', () =>
   state.apply(encode([9]));
   state.restore(state.snapshot());
   assert.deepEqual(changes, [{ kind: 'salt' }, { kind: 'pool', pool: 'a' }, { kind: 'all' }]);
+});
+
+// ---------------------------------------------------------------- ticket keys
+
+/** A state whose ring has an active, a retiring and a staged key: 2, 1 and 3. */
+function keyedState(): ReplicatedState {
+  const state = new ReplicatedState();
+  state.restore(encode({ version: 1, salt: null, pools: [], keys: ringOf(2).toSnapshot() }));
+  return state;
+}
+
+function applyKey(state: ReplicatedState, command: KeyCommand): boolean {
+  return state.apply(encodeCommand(command));
+}
+
+test('a snapshot of a version that had no keys is read, and its ring is empty', () => {
+  const former = encode({ version: 1, salt: 's', pools: [['a', [['x:1', null]]]] });
+  for (const state of [new ReplicatedState(), keyedState()]) {
+    assert.equal(state.isReadable(former), true);
+    state.restore(former);
+    assert.deepEqual([state.salt, state.editsOf('a').get('x:1')?.kind, state.ring.keys], ['s', 'absent', []]);
+  }
+});
+
+test('a snapshot with parts that this version does not know is read without them', () => {
+  const state = new ReplicatedState();
+  state.restore(encode({ version: 1, salt: null, pools: [], keys: ringOf(1).toSnapshot(), more: [1] }));
+  assert.deepEqual(state.snapshot(), encode({ version: 1, salt: null, pools: [], keys: ringOf(1).toSnapshot() }));
+});
+
+test('a snapshot carries the whole ring: whoever joins can open old tickets, too', () => {
+  const joiner = new ReplicatedState();
+  joiner.restore(keyedState().snapshot());
+  assert.deepEqual(
+    joiner.ring.keys.map(({ bytes, stage }) => [new Uint8Array(bytes), stage]),
+    [
+      [ticketKey(1), 'retiring'],
+      [ticketKey(2), 'active'],
+      [ticketKey(3), 'staged'],
+    ],
+  );
+});
+
+test('only what erased keys asks for the log to be forgotten', () => {
+  const state = keyedState();
+  const steps: [KeyCommand, boolean][] = [
+    [{ kind: 'key-retire', name: keyName(2) }, false],
+    [{ kind: 'key-rotate' }, false],
+    [{ kind: 'key-activate', name: keyName(3), atMs: 1 }, false],
+    [{ kind: 'key-mint', key: ticketKey(4), atMs: 1 }, false],
+    [{ kind: 'key-retire', name: keyName(1) }, true],
+    [{ kind: 'key-retire', name: keyName(1) }, false],
+    [{ kind: 'key-revoke', key: ticketKey(5), atMs: 1 }, true],
+    [{ kind: 'key-revoke', key: ticketKey(5), atMs: 1 }, false],
+  ];
+  for (const [command, isErased] of steps) assert.equal(applyKey(state, command), isErased, command.kind);
+  for (const command of [
+    { kind: 'salt', salt: 's' } as const,
+    { kind: 'node', pool: 'a', address: 'x:1', edit: null } as const,
+  ]) {
+    assert.equal(state.apply(encodeCommand(command)), false);
+  }
+  assert.equal(state.apply(Uint8Array.of(0xc1)), false);
+});
+
+test('a change of the ring is told, what does not fit it is not', () => {
+  const state = keyedState();
+  const changes: StateChange[] = [];
+  state.onChange = (change) => changes.push(change);
+  applyKey(state, { kind: 'key-activate', name: keyName(1), atMs: 1 });
+  applyKey(state, { kind: 'key-mint', key: ticketKey(4), atMs: 1 });
+  assert.deepEqual(changes, []);
+  applyKey(state, { kind: 'key-activate', name: keyName(3), atMs: 1 });
+  applyKey(state, { kind: 'key-retire', name: keyName(1) });
+  assert.deepEqual(changes, [{ kind: 'keys' }, { kind: 'keys' }]);
+});
+
+test('when a change is told the keys that are gone are zero already', () => {
+  for (const change of [
+    (state: ReplicatedState) => applyKey(state, { kind: 'key-revoke', key: ticketKey(5), atMs: 1 }),
+    (state: ReplicatedState) => state.restore(new ReplicatedState().snapshot()),
+    (state: ReplicatedState) => state.restore(new Uint8Array()),
+  ]) {
+    const state = keyedState();
+    const before = state.ring.keys.map(({ bytes }) => bytes);
+    let told = 0;
+    state.onChange = () => {
+      told++;
+      for (const bytes of before) assert.ok(bytes.every((byte) => byte === 0));
+    };
+    change(state);
+    assert.deepEqual([told, before.length], [1, 3]);
+  }
+});
+
+test('to ask whether a snapshot can be read touches neither the ring nor the snapshot', () => {
+  const state = keyedState();
+  const data = keyedState().snapshot();
+  const [before, bytes] = [state.snapshot(), data.slice()];
+  assert.equal(state.isReadable(data), true);
+  assert.equal(state.isReadable(encode({ version: 1, salt: null, pools: [], keys: [false] })), false);
+  assert.deepEqual([state.snapshot(), data], [before, bytes]);
+});
+
+test('a snapshot can be restored twice over, whatever kind of bytes it is', () => {
+  for (const data of [keyedState().snapshot(), Buffer.from(keyedState().snapshot())]) {
+    const state = new ReplicatedState();
+    state.restore(data);
+    state.restore(data);
+    assert.deepEqual(state.snapshot(), keyedState().snapshot());
+  }
+});
+
+test('a snapshot is a copy: what it holds stays when the ring erases', () => {
+  const state = keyedState();
+  const data = state.snapshot();
+  const before = data.slice();
+  applyKey(state, { kind: 'key-revoke', key: ticketKey(5), atMs: 1 });
+  assert.deepEqual(data, before);
 });

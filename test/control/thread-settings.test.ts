@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ListenerSettings } from '../../src/boards/listener-task.ts';
-import type { AffinityConfig, Config, ListenerConfig, ServiceConfig } from '../../src/config/config.ts';
-import { listenersOfThread, resolveRouting } from '../../src/control/thread-settings.ts';
+import type { AffinityConfig, Config, ListenerConfig, ServiceConfig, TlsConfig } from '../../src/config/config.ts';
+import { listenersOfThread, resolveRouting, tlsSettings } from '../../src/control/thread-settings.ts';
 
 const COOKIE = {
   httpOnly: true,
@@ -69,9 +69,24 @@ test('listeners name their services by index', () => {
   ];
   const resolved = resolveRouting(config([service('a', 'web'), service('b', 'web')], listeners)).listeners;
   assert.deepEqual(resolved, [
-    { address: listeners[0]?.address, service: 1, hosts: [{ pattern: '*.example', service: 0 }] },
-    { address: listeners[1]?.address, service: null, hosts: [{ pattern: 'a.example', service: 1 }] },
+    { address: listeners[0]?.address, service: 1, hosts: [{ pattern: '*.example', service: 0 }], tls: null },
+    { address: listeners[1]?.address, service: null, hosts: [{ pattern: 'a.example', service: 1 }], tls: null },
   ]);
+});
+
+test('a TLS listener is told what to show and accept, and no file names', () => {
+  const shared = { cert: 'certificate', key: 'key', names: ['a.example'], keyType: 'ec' };
+  const rules = { minVersion: 'TLSv1.3', handshakeTimeoutMs: 7, sessionIdContext: 'context' } as const;
+  const tls: TlsConfig = {
+    ...rules,
+    certificates: [{ ...shared, certFile: '/a.crt', keyFile: '/a.key' }],
+    ticketLifetimeMs: 60_500,
+    clientCa: { file: '/ca.crt', pem: 'authority' },
+  };
+  const settings = { ...rules, certificates: [shared], ticketLifetimeS: 60, clientCa: 'authority' };
+  const resolved = resolveRouting(config([service('a', 'web')], [listener({ service: 'a', tls })])).listeners;
+  assert.deepEqual(resolved[0]?.tls, settings);
+  assert.equal(tlsSettings({ ...tls, clientCa: null }).clientCa, null);
 });
 
 test('what the configuration does not hold is refused', () => {
@@ -88,7 +103,7 @@ test('what a thread is sent can be cloned, and holds nothing that it has no use 
 });
 
 test('each thread listens on every tcp address, and one thread on each unix socket', () => {
-  const tcp: ListenerSettings = { address: { kind: 'tcp', host: '::', port: 80 }, service: 0, hosts: [] };
+  const tcp: ListenerSettings = { address: { kind: 'tcp', host: '::', port: 80 }, service: 0, hosts: [], tls: null };
   const unix = (path: string): ListenerSettings => ({ ...tcp, address: { kind: 'unix', path } });
   const all = [tcp, unix('/a'), unix('/b'), tcp, unix('/c')];
   for (const threads of [1, 2, 3, 8]) {
