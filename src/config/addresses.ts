@@ -49,6 +49,23 @@ export function parseNodeAddress(raw: unknown): Parsed<NodeAddress> {
   return parsed({ address: joinHostPort(host, port), host, port });
 }
 
+/** An edge's TLS listener as its clients reach it: `host:port` or `[v6]:port`, port 1..65535. */
+export function parseTarget(raw: unknown): Parsed<{ host: string; port: number }> {
+  if (typeof raw !== 'string') return refused(`${show(raw)} is not an address; write "host:port", in quotes`);
+  const split = splitHostPort(raw);
+  if (!split.ok) return split;
+  const { host, port } = split.value;
+  if (port === null || port === 0) return refused(`${show(raw)} has no port; write ${joinHostPort(host, 443)}, say`);
+  return parsed({ host, port });
+}
+
+/** What SNI can hold: a host name, no address (RFC 6066, section 3). Lower-cased. */
+export function parseServerName(raw: unknown): Parsed<string> {
+  const host = parseHost(raw);
+  if (host.ok && !isIPv4(host.value) && !isIPv6(host.value)) return host;
+  return refused(`${show(raw)} is not a name that SNI can hold; write one such as www.example.com`);
+}
+
 /** A key of `hosts`, lower-cased: a name, an IP address, or `*.` and a name. */
 export function parseHostPattern(raw: string): Parsed<string> {
   const pattern = raw.toLowerCase();

@@ -1,5 +1,5 @@
 /**
- * Checks the addresses the program opens, listeners and admin, and the files and hosts a listener names.
+ * Checks the addresses the program opens, listeners and admin, and the hosts a listener names.
  * Works on raw values, so that it can report beside the schema's own errors. Main thread.
  */
 
@@ -19,7 +19,6 @@ export function checkListeners(source: YamlSource, diagnostics: DiagnosticList):
     const path = ['listeners', index];
     checkAddress(source, diagnostics, [...path, 'address'], listener.address, taken);
     checkHosts(source, diagnostics, path, listener);
-    checkTls(source, diagnostics, path, listener.tls);
   }
   const admin = asMap(root?.admin);
   if (admin === null) return;
@@ -80,18 +79,4 @@ function checkHosts(source: YamlSource, diagnostics: DiagnosticList, path: KeyPa
   if (hosts.length > 0 || 'service' in listener || source.damaged) return;
   const advice = 'add "service: NAME", or "hosts:" with services by the Host header';
   diagnostics.error(source.locate(path), `this listener passes requests to nothing; ${advice}`);
-}
-
-function checkTls(source: YamlSource, diagnostics: DiagnosticList, path: KeyPath, raw: unknown): void {
-  const tls = asMap(raw);
-  if (tls === null) return;
-  diagnostics.warning(
-    source.locateKey([...path, 'tls']),
-    'tls is read but not served by this version; stekbal run refuses this listener',
-  );
-  for (const [index, certificate] of asList(tls.certificates).entries()) {
-    for (const key of ['cert_file', 'key_file']) {
-      checkFile(source, [...path, 'tls', 'certificates', index, key], asMap(certificate)?.[key], diagnostics);
-    }
-  }
 }

@@ -39,6 +39,8 @@ export interface Config {
   services: ServiceConfig[];
   stekShare: StekShareConfig | null;
   admin: AdminConfig | null;
+  ticketKeys: TicketKeysConfig | null;
+  canary: CanaryConfig | null;
 }
 
 /** Bounds on a request head. Invariant: targetBytesMax <= headBytesMax. */
@@ -79,10 +81,49 @@ export interface HostRule {
 
 export interface TlsConfig {
   /** At least one; the first is for clients whose SNI matches none. */
-  certificates: { certFile: string; keyFile: string }[];
+  certificates: CertificateConfig[];
   minVersion: TlsVersion;
-  /** 1 min..7 d (RFC 8446, section 4.6.1). */
+  /** 1 s..7 d (RFC 8446, section 4.6.1). */
   ticketLifetimeMs: number;
+  handshakeTimeoutMs: number;
+  /** Clients must show a certificate that one of these CAs signed; null: they are not asked for one. */
+  clientCa: { file: string; pem: string } | null;
+  /**
+   * 1..32 bytes. The file's own, or where a client_ca_file is given one that is made of it and the CAs, so that no
+   * session crosses from listeners that trust other clients.
+   */
+  sessionIdContext: string;
+}
+
+/** A certificate with its key, read and checked. */
+export interface CertificateConfig {
+  certFile: string;
+  keyFile: string;
+  /** The chain, PEM, the server's own certificate first. */
+  cert: string;
+  /** PEM. A secret. */
+  key: string;
+  /** The DNS names of the certificate, lower case; maybe none. */
+  names: string[];
+  /** `ec`, `rsa`, `ed25519`...: certificates of different types serve one name side by side. */
+  keyType: string;
+}
+
+/** The ticket keys of a fleet that is migrated: the first active key of a new cluster. */
+export interface TicketKeysConfig {
+  importFile: string;
+  /** 48 bytes: name, hmac, aes, in stekbal's order whatever the file's format. A secret. */
+  importKey: Uint8Array;
+}
+
+/** Resumption tried from edge to edge while they serve. */
+export interface CanaryConfig {
+  /** TLS listeners of the fleet, at least two. */
+  targets: { host: string; port: number }[];
+  /** 1 s..1 d. */
+  intervalMs: number;
+  /** SNI names to try; empty: none is sent. */
+  serverNames: string[];
 }
 
 export interface PoolConfig {

@@ -10,9 +10,11 @@ export interface SourcePosition {
   column: number;
 }
 
+export type Severity = 'error' | 'warning';
+
 /** One fault. The message says what is wrong and what would be right. */
 export interface Diagnostic extends SourcePosition {
-  severity: 'error' | 'warning';
+  severity: Severity;
   message: string;
 }
 
@@ -29,11 +31,22 @@ export class DiagnosticList {
   readonly #seen = new Set<string>();
 
   error(at: SourcePosition, message: string): void {
-    this.#add(at, 'error', message);
+    this.report('error', at, message);
   }
 
   warning(at: SourcePosition, message: string): void {
-    this.#add(at, 'warning', message);
+    this.report('warning', at, message);
+  }
+
+  /** For what is an error or a warning by circumstance. */
+  report(severity: Severity, at: SourcePosition, message: string): void {
+    this.mention(at.file);
+    const diagnostic: Diagnostic = { file: at.file, line: at.line, column: at.column, severity, message };
+    const text = formatDiagnostic(diagnostic);
+    // The YAML parser says the same of one place many times over: once for each bracket left open, say.
+    if (this.#seen.has(text)) return;
+    this.#seen.add(text);
+    this.#items.push(diagnostic);
   }
 
   get hasErrors(): boolean {
@@ -54,15 +67,5 @@ export class DiagnosticList {
   /** Fixes a file's place in the order, before anything was found in it. */
   mention(file: string): void {
     if (!this.#files.includes(file)) this.#files.push(file);
-  }
-
-  #add(at: SourcePosition, severity: Diagnostic['severity'], message: string): void {
-    this.mention(at.file);
-    const diagnostic: Diagnostic = { file: at.file, line: at.line, column: at.column, severity, message };
-    const text = formatDiagnostic(diagnostic);
-    // The YAML parser says the same of one place many times over: once for each bracket left open, say.
-    if (this.#seen.has(text)) return;
-    this.#seen.add(text);
-    this.#items.push(diagnostic);
   }
 }

@@ -62,11 +62,17 @@ export function subject(path: KeyPath): string {
 function describe(issue: z.core.$ZodIssue, raw: unknown): string {
   if (issue.code === 'custom') return issue.message;
   if (issue.code === 'too_big') return `the list is too long; write at most ${issue.maximum} items`;
-  if (issue.code === 'too_small') return 'the list is empty; write at least one item';
+  if (issue.code === 'too_small') return describeShort(Number(issue.minimum));
   if (issue.code !== 'invalid_type') return issue.message;
   if (raw === null) return EMPTY;
   const wanted = issue.expected === 'array' ? 'a list: one "- item" a line' : 'a map: one "key: value" a line';
   return `${show(raw)} stands where a ${issue.expected === 'array' ? 'list' : 'map'} is wanted; write ${wanted}`;
+}
+
+function describeShort(minimum: number): string {
+  return minimum === 1
+    ? 'the list is empty; write at least one item'
+    : `the list is too short; write at least ${minimum} items`;
 }
 
 function isMissing(issue: z.core.$ZodIssue, raw: unknown): boolean {

@@ -2,24 +2,26 @@
  * Loads a configuration file: from its path to a Config, or to everything that is wrong with it.
  *
  *     readYamlSource ─► configSchema ─► reportIssues ─┐
- *            └────────► check* over the raw values ───┴─► resolveConfig, when there was no error
+ *            └──► check*, read* over the raw values ──┴─► resolveConfig, when there was no error
  *
  * The checks run over raw values because zod gives no output where anything failed: one wrong duration must not hide
  * a misspelt pool. Main thread; synchronous.
  */
 
 import { resolve } from 'node:path';
+import { readTls } from './check-certificates.ts';
 import { checkListeners } from './check-listeners.ts';
 import { checkPools } from './check-pools.ts';
 import { checkLimits, checkReferences } from './check-references.ts';
 import { checkServices } from './check-services.ts';
 import type { Config } from './config.ts';
-import { type Diagnostic, DiagnosticList } from './diagnostics.ts';
+import { type Diagnostic, DiagnosticList, type Severity } from './diagnostics.ts';
 import { reportIssues } from './issues.ts';
 import { resolveConfig } from './resolve.ts';
 import { configSchema } from './schema.ts';
 import { asMap, readYamlSource, type YamlSource } from './source.ts';
 import { readStekShare } from './stek-share.ts';
+import { checkCanary, readTicketKeys } from './ticket-keys.ts';
 import { show } from './units.ts';
 
 /** Config is null exactly when a diagnostic is an error. */
@@ -29,15 +31,23 @@ export interface LoadResult {
   diagnostics: Diagnostic[];
 }
 
+export interface LoadOptions {
+  /**
+   * What an expired certificate is: an error, so that no reload brings one in; at a start a warning, as a restart at
+   * night must not take every other site down with it, and to a command that asks the running program.
+   */
+  readonly expired?: Severity;
+}
+
 /** Reads the file, and the files that it names. Never throws. Reads RUNTIME_DIRECTORY from the environment. */
-export function loadConfig(file: string): LoadResult {
+export function loadConfig(file: string, { expired = 'error' }: LoadOptions = {}): LoadResult {
   const diagnostics = new DiagnosticList();
   const source = readYamlSource(resolve(file), diagnostics);
-  const config = source === null ? null : checkSource(source, diagnostics);
+  const config = source === null ? null : checkSource(source, expired, diagnostics);
   return { config: diagnostics.hasErrors ? null : config, diagnostics: diagnostics.sorted() };
 }
 
-function checkSource(source: YamlSource, diagnostics: DiagnosticList): Config | null {
+function checkSource(source: YamlSource, expired: Severity, diagnostics: DiagnosticList): Config | null {
   if (asMap(source.value) === null) {
     if (!source.damaged) diagnostics.error(source.locate([]), describeTop(source.value));
     return null;
@@ -49,8 +59,13 @@ function checkSource(source: YamlSource, diagnostics: DiagnosticList): Config | 
   checkListeners(source, diagnostics);
   checkPools(source, diagnostics);
   checkServices(source, diagnostics);
-  const stekShare = readStekShare(source, diagnostics);
-  return result.success && !diagnostics.hasErrors ? resolveConfig(source, result.data, stekShare) : null;
+  const read = {
+    tls: readTls(source, expired, diagnostics),
+    stekShare: readStekShare(source, diagnostics),
+    ticketKeys: readTicketKeys(source, diagnostics),
+  };
+  checkCanary(source, diagnostics);
+  return result.success && !diagnostics.hasErrors ? resolveConfig(source, result.data, read) : null;
 }
 
 function describeTop(value: unknown): string {

@@ -3,21 +3,26 @@
  * Nothing can fail here: every check has passed. Main thread.
  */
 
+import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { parseHostPattern } from './addresses.ts';
+import type { LoadedCa, LoadedTls } from './check-certificates.ts';
 import { absoluteAddress } from './check-listeners.ts';
 import type {
   AffinityConfig,
+  CanaryConfig,
   Config,
   LimitsConfig,
   ListenerConfig,
   PoolConfig,
   ServiceConfig,
   StekShareConfig,
+  TicketKeysConfig,
   TlsConfig,
 } from './config.ts';
 import { resolvePath } from './files.ts';
 import type { RawConfig } from './schema.ts';
+import { CONTEXT_BYTES_MAX } from './schema-tls.ts';
 import type { YamlSource } from './source.ts';
 
 type RawListener = RawConfig['listeners'][number];
@@ -25,8 +30,16 @@ type RawService = RawConfig['services'][string];
 
 const WORKERS_MAX = 256;
 
+/** What was read from the files that the configuration names. */
+export interface NamedParts {
+  /** By listener. */
+  tls: readonly (LoadedTls | null)[];
+  stekShare: StekShareConfig | null;
+  ticketKeys: TicketKeysConfig | null;
+}
+
 /** Fills in what depends on the machine and its environment, and makes paths absolute. */
-export function resolveConfig(source: YamlSource, raw: RawConfig, stekShare: StekShareConfig | null): Config {
+export function resolveConfig(source: YamlSource, raw: RawConfig, parts: NamedParts): Config {
   const { admin } = raw;
   return {
     file: source.file,
@@ -38,10 +51,12 @@ export function resolveConfig(source: YamlSource, raw: RawConfig, stekShare: Ste
     logLevel: raw.log_level,
     accessLog: raw.access_log === null ? null : resolvePath(source, raw.access_log),
     limits: resolveLimits(raw.limits),
-    listeners: raw.listeners.map((listener, index) => resolveListener(source, listener, index)),
+    listeners: raw.listeners.map((_, index) => resolveListener(source, raw, index, parts.tls[index] ?? null)),
     pools: Object.entries(raw.pools).map(([name, pool]) => resolvePool(name, pool.nodes)),
     services: Object.entries(raw.services).map(([name, service]) => resolveService(name, service)),
-    stekShare,
+    stekShare: parts.stekShare,
+    ticketKeys: parts.ticketKeys,
+    canary: raw.canary === undefined ? null : resolveCanary(raw.canary),
     admin:
       admin === undefined
         ? null
@@ -67,7 +82,13 @@ function resolveLimits(raw: RawConfig['limits']): LimitsConfig {
   };
 }
 
-function resolveListener(source: YamlSource, raw: RawListener, index: number): ListenerConfig {
+function resolveListener(
+  source: YamlSource,
+  config: RawConfig,
+  index: number,
+  loaded: LoadedTls | null,
+): ListenerConfig {
+  const raw = config.listeners[index] as RawListener;
   return {
     address: absoluteAddress(source, raw.address),
     service: raw.service,
@@ -75,20 +96,37 @@ function resolveListener(source: YamlSource, raw: RawListener, index: number): L
       const pattern = parseHostPattern(host);
       return { pattern: pattern.ok ? pattern.value : host, service };
     }),
-    tls: raw.tls === undefined ? null : resolveTls(source, raw.tls),
+    tls: raw.tls === undefined || loaded === null ? null : resolveTls(raw.tls, loaded, config.session_id_context),
     path: source.locate(['listeners', index]),
   };
 }
 
-function resolveTls(source: YamlSource, raw: NonNullable<RawListener['tls']>): TlsConfig {
+function resolveTls(raw: NonNullable<RawListener['tls']>, loaded: LoadedTls, globalContext: string): TlsConfig {
+  const { clientCa } = loaded;
+  const context = raw.session_id_context ?? globalContext;
   return {
-    certificates: raw.certificates.map(({ cert_file, key_file }) => ({
-      certFile: resolvePath(source, cert_file),
-      keyFile: resolvePath(source, key_file),
-    })),
+    certificates: loaded.certificates.filter((certificate) => certificate !== null),
     minVersion: raw.min_version,
     ticketLifetimeMs: raw.ticket_lifetime,
+    handshakeTimeoutMs: raw.handshake_timeout,
+    clientCa: clientCa && { file: clientCa.file, pem: clientCa.pem },
+    sessionIdContext: clientCa === null ? context : fencedContext(context, clientCa),
   };
+}
+
+/**
+ * A session of a client that showed a certificate must resume only where the same CAs are trusted (CVE-2025-23419). Made of
+ * nothing else, so that the same listener on another machine has the same one.
+ */
+function fencedContext(context: string, { fingerprints }: LoadedCa): string {
+  return createHash('sha256')
+    .update([context, ...fingerprints].join('\0'))
+    .digest('hex')
+    .slice(0, CONTEXT_BYTES_MAX);
+}
+
+function resolveCanary(raw: NonNullable<RawConfig['canary']>): CanaryConfig {
+  return { targets: raw.targets, intervalMs: raw.interval, serverNames: raw.server_names };
 }
 
 function resolvePool(name: string, nodes: RawConfig['pools'][string]['nodes']): PoolConfig {

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { parseListenAddress, parseNodeAddress } from './addresses.ts';
 import { WEIGHT_RANGE } from './config.ts';
 import { serviceSchema } from './schema-service.ts';
+import { canarySchema, parseSessionIdContext, ticketKeysSchema, tlsSchema } from './schema-tls.ts';
 import {
   choice,
   duration,
@@ -16,7 +17,6 @@ import {
   keyInfo,
   notation,
   optionalPath,
-  path,
   scalar,
   section,
   size,
@@ -33,36 +33,6 @@ const MINUTE = 60_000;
 const nameSchema = z.string().regex(NAME_PATTERN);
 const addressSchema = (description: string) =>
   notation('address', parseListenAddress, { description }, '`host:port`, `[v6]:port`, `unix:/path`, `fd:NAME`');
-
-const certificateSchema = section(
-  z.strictObject({
-    cert_file: path({ description: 'Certificate chain, PEM.' }),
-    key_file: path({ description: 'Its private key, PEM.' }),
-  }),
-  { description: 'A certificate and its key.', type: 'map', json: {} },
-);
-
-const tlsSchema = section(
-  z.strictObject({
-    certificates: section(z.array(certificateSchema).min(1), {
-      description: "Chosen by the client's SNI; the first is the default.",
-      type: 'list of maps',
-      bounds: 'at least 1',
-      json: {},
-    }),
-    min_version: choice(['TLSv1.2', 'TLSv1.3'], { description: 'The oldest version offered.', default: 'TLSv1.2' }),
-    ticket_lifetime: duration(
-      { min: MINUTE, max: 7 * 24 * 60 * MINUTE },
-      { description: 'How long a session ticket can be used (RFC 8446 allows 7 days).', default: '24h' },
-    ),
-  }),
-  {
-    description: 'Speak TLS on this listener. Read, but not served by this version.',
-    type: 'map',
-    default: 'plain HTTP',
-    json: {},
-  },
-);
 
 const listenerSchema = section(
   z.strictObject({
@@ -160,7 +130,7 @@ const adminSchema = section(
 /** Read by stek-share.ts, which knows that it may be the path of another file. Exported for the documents. */
 export const stekShareEntry = section(z.unknown().optional(), {
   description:
-    "The group of edges that this one belongs to: Traffic Server's options, or the path of such a file. Without it, a group of one. Ticket keys are not shared by this version yet.",
+    "The group of edges that shares ticket keys and this one belongs to: Traffic Server's options, or the path of such a file. Without it, a group of one.",
   type: 'map or path',
   default: 'none',
   json: {},
@@ -239,6 +209,8 @@ export const configSchema = z.strictObject({
     json: {},
   }),
   stek_share: stekShareEntry,
+  ticket_keys: section(ticketKeysSchema.optional(), infoOf(ticketKeysSchema)),
+  canary: section(canarySchema.optional(), infoOf(canarySchema)),
   admin: section(adminSchema.optional(), infoOf(adminSchema)),
 });
 
@@ -251,10 +223,4 @@ function infoOf(schema: z.ZodType): KeyInfo {
 
 function parseServiceName(raw: unknown) {
   return parseText(raw, { min: 1, max: 64 });
-}
-
-function parseSessionIdContext(raw: unknown) {
-  const context = parseText(raw, { min: 1, max: 32 });
-  const bytes = context.ok ? Buffer.byteLength(context.value) : 0;
-  return bytes > 32 ? refused(`the text has ${bytes} bytes; write at most 32`) : context;
 }

@@ -123,7 +123,8 @@ function lineOfBadByte(bytes: Buffer): number {
   return line;
 }
 
-function errnoReason(error: unknown): string {
+/** Why a file cannot be read, from what the system said. */
+export function errnoReason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
   if (code === 'EACCES' || code === 'EPERM') return 'permission is denied';

@@ -4,14 +4,16 @@
  */
 
 import type { z } from 'zod';
+import { KEYS_MAX } from '../stek/key-ring.ts';
 import { joinHostPort, type StekServer, type StekShareConfig } from './config.ts';
 import type { DiagnosticList } from './diagnostics.ts';
 import { checkFile, resolvePath } from './files.ts';
 import { reportIssues } from './issues.ts';
 import { serverListSchema, stekShareSchema, TIMING_DEFAULTS } from './schema-stek-share.ts';
+import { TICKET_LIFETIME_DEFAULT, TICKET_LIFETIME_RANGE } from './schema-tls.ts';
 import { EMPTY } from './schema-units.ts';
-import { asMap, type KeyPath, readYamlSource, type YamlMap, type YamlSource } from './source.ts';
-import { parseInteger, show } from './units.ts';
+import { asList, asMap, type KeyPath, readYamlSource, type YamlMap, type YamlSource } from './source.ts';
+import { formatDuration, parseDuration, parseInteger, show } from './units.ts';
 
 type RawStekShare = z.output<typeof stekShareSchema>;
 type RawServer = z.output<typeof serverListSchema>[number];
@@ -25,6 +27,8 @@ interface Place {
 
 const FILE_KEYS = ['root_cert_file', 'server_cert_file', 'server_key_file'];
 const ANY_INTEGER = { min: 0, max: Number.MAX_SAFE_INTEGER };
+/** The rest of the ring is for keys that operators ask for between the scheduled ones. */
+const SCHEDULED_KEYS_MAX = KEYS_MAX - 64;
 
 /** Reads and checks the section, everything at once; null when it is left out or faulty. */
 export function readStekShare(main: YamlSource, diagnostics: DiagnosticList): StekShareConfig | null {
@@ -36,6 +40,7 @@ export function readStekShare(main: YamlSource, diagnostics: DiagnosticList): St
   const result = stekShareSchema.safeParse(keys);
   if (!result.success) reportIssues(result.error.issues, { source, base, schema: stekShareSchema }, diagnostics);
   checkTiming(place, diagnostics);
+  checkKeyCount(place, main, diagnostics);
   checkSubject(place, diagnostics);
   for (const key of FILE_KEYS) checkFile(source, [...base, key], keys[key], diagnostics);
   if ('asio_thread_pool_size' in keys) {
@@ -89,6 +94,31 @@ function checkTiming({ source, base, keys }: Place, diagnostics: DiagnosticList)
       `${name} (${low.value} ms) must be less than ${next} (${high.value} ms); ${advice}`,
     );
   }
+}
+
+/** A key stays in the ring until the last ticket made with it is too old to be used. */
+function checkKeyCount({ source, base, keys }: Place, main: YamlSource, diagnostics: DiagnosticList): void {
+  const interval = parseInteger(keys.key_update_interval, ANY_INTEGER);
+  const lifetimeMs = longestTicketLifetimeMs(main);
+  if (!interval.ok || interval.value === 0 || lifetimeMs === null) return;
+  const count = Math.ceil(lifetimeMs / (interval.value * 1000));
+  if (count <= SCHEDULED_KEYS_MAX) return;
+  const leastS = Math.ceil(lifetimeMs / 1000 / SCHEDULED_KEYS_MAX);
+  const what = `tickets that last ${formatDuration(lifetimeMs)} take ${count} keys, and ${SCHEDULED_KEYS_MAX} can be kept`;
+  diagnostics.error(
+    source.locate([...base, 'key_update_interval']),
+    `key_update_interval: ${what}; write at least ${leastS} seconds, or a shorter ticket_lifetime`,
+  );
+}
+
+/** Of all listeners; null where none speaks TLS. What is not a duration counts for nothing: the schema reports it. */
+function longestTicketLifetimeMs(main: YamlSource): number | null {
+  const lifetimesMs = asList(asMap(main.value)?.listeners).flatMap((listener) => {
+    const tls = asMap(asMap(listener)?.tls);
+    const lifetime = tls && parseDuration(tls.ticket_lifetime ?? TICKET_LIFETIME_DEFAULT, TICKET_LIFETIME_RANGE);
+    return lifetime?.ok ? [lifetime.value] : [];
+  });
+  return lifetimesMs.length === 0 ? null : Math.max(...lifetimesMs);
 }
 
 /** It is compared with OpenSSL's one-line form of a subject, which begins with a slash. */

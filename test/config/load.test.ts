@@ -10,10 +10,12 @@ import fc from 'fast-check';
 import type { Config } from '../../src/config/config.ts';
 import { formatDiagnostic } from '../../src/config/diagnostics.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { createAuthority } from '../cluster/certificates.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'stekbal-config-'));
 after(() => rmSync(folder, { recursive: true }));
 
+const LEAF = createAuthority().issue('/CN=a.example', { names: ['a.example'] });
 const MINIMAL = `
 listeners: [{address: "127.0.0.1:8080", service: web}]
 pools: {nodes: {nodes: [10.0.0.1]}}
@@ -45,7 +47,6 @@ test("the design's example gives only the warnings that this version owes", () =
   assert.deepEqual(
     diagnostics.map((item) => [item.severity, item.line, item.message.split(/[ :]/)[0]]),
     [
-      ['warning', 10, 'tls'],
       ['warning', 28, 'affinity_salt'],
       ['warning', 34, 'asio_thread_pool_size'],
     ],
@@ -67,6 +68,7 @@ test('what is left out takes its default', () => {
     headerTimeoutMs: 10_000,
   });
   assert.deepEqual([config.stekShare, config.admin, config.listeners[0]?.tls], [null, null, null]);
+  assert.deepEqual([config.ticketKeys, config.canary], [null, null]);
   assert.deepEqual(service, {
     name: 'web',
     role: 'reverse_proxy',
@@ -186,6 +188,52 @@ test("Traffic Server's example file works as the stek_share file, in place or by
   assert.deepEqual(byName, inPlace);
 });
 
+test('the ticket key of a fleet that is migrated is read, in the order used here', () => {
+  const [name, aes, hmac] = ['n', 'a', 'h'].map((letter) => letter.repeat(16));
+  writeFileSync(join(folder, 'ticket.key'), `${name}${aes}${hmac}`);
+  const { ticketKeys } = accepted(write(minimal('', 'ticket_keys: {import_file: ticket.key, import_format: nginx}\n')));
+  assert.equal(ticketKeys?.importFile, join(folder, 'ticket.key'));
+  assert.equal(Buffer.from(ticketKeys.importKey).toString(), `${name}${hmac}${aes}`);
+  const { config, diagnostics } = loadConfig(
+    write(minimal('', 'ticket_keys: {import_file: ticket.key, import_format: haproxy}\n')),
+  );
+  assert.equal(config, null);
+  assert.match(diagnostics[0]?.message ?? '', /^import_file: .*ticket\.key has no key in line 1/);
+});
+
+test('a canary has targets, an interval and names', () => {
+  const targets = 'targets: ["A.example:443", "[::1]:8443"]';
+  assert.deepEqual(accepted(write(minimal('', `canary: {${targets}}`))).canary, {
+    targets: [
+      { host: 'a.example', port: 443 },
+      { host: '::1', port: 8443 },
+    ],
+    intervalMs: 60_000,
+    serverNames: [],
+  });
+  const { canary } = accepted(write(minimal('', `canary: {${targets}, interval: 1s, server_names: [B.example]}`)));
+  assert.deepEqual([canary?.intervalMs, canary?.serverNames], [1_000, ['b.example']]);
+});
+
+test('keys that come faster than the ring can hold them are an error, by the longest lifetime of a ticket', () => {
+  const design = fixture('design.conf');
+  const withInterval = (seconds: number, lifetime = '24h') =>
+    writeDesign(
+      design.replace('interval: 3600', `interval: ${seconds}`).replace('lifetime: 24h', `lifetime: ${lifetime}`),
+    );
+  accepted(withInterval(90));
+  accepted(withInterval(1, '16m'));
+  accepted(withInterval(2_592_000, '1m'));
+  const { diagnostics } = loadConfig(withInterval(89));
+  const error = diagnostics.find(({ severity }) => severity === 'error');
+  const line = design.slice(0, design.indexOf('key_update_interval')).split('\n').length;
+  assert.deepEqual([error?.line, error?.column], [line, 24]);
+  assert.match(
+    error?.message ?? '',
+    /^key_update_interval: tickets that last 1d take 971 keys, and 960 can be kept; write at least 90 seconds, or/,
+  );
+});
+
 test('a file that is missing, a folder, or too large is a diagnostic at line 1, column 1', () => {
   const large = join(folder, 'large.yaml');
   writeFileSync(large, Buffer.alloc(16 * 1024 * 1024 + 1, '#'));
@@ -281,7 +329,9 @@ function write(text: string): string {
 /** The design's example among the files that it names. */
 function writeDesign(text: string): string {
   mkdirSync(folder, { recursive: true });
-  for (const name of ['a.crt', 'a.key', 'ca.crt', 'edge.crt', 'edge.key']) writeFileSync(join(folder, name), '');
+  for (const name of ['ca.crt', 'edge.crt', 'edge.key']) writeFileSync(join(folder, name), '');
+  writeFileSync(join(folder, 'a.crt'), LEAF.certificate);
+  writeFileSync(join(folder, 'a.key'), LEAF.key);
   writeFileSync(join(folder, 'server_list.yaml'), fixture('server-list.conf'));
   return write(text);
 }
