@@ -11,6 +11,13 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** Nobody answers there, or not as the API does. */
 export class AdminClientError extends Error {}
 
+export interface AdminQuestion {
+  readonly path: string;
+  /** Default: GET. */
+  readonly method?: 'GET' | 'POST';
+  readonly timeoutMs?: number;
+}
+
 export interface AdminAnswer {
   readonly status: number;
   /** Parsed from JSON. */
@@ -18,11 +25,16 @@ export interface AdminAnswer {
 }
 
 /** Rejects with an AdminClientError that says what to check. */
-export function askAdmin(address: ListenAddress, token: string | null, path: string): Promise<AdminAnswer> {
+export function askAdmin(
+  address: ListenAddress,
+  token: string | null,
+  { path, method = 'GET', timeoutMs = TIMEOUT_MS }: AdminQuestion,
+): Promise<AdminAnswer> {
   const where = formatListenAddress(address);
   const { promise, resolve, reject } = Promise.withResolvers<AdminAnswer>();
   const headers = token === null ? {} : { authorization: `Bearer ${token}` };
-  const request = http.request({ ...target(address), path, headers, agent: false, timeout: TIMEOUT_MS }, (response) => {
+  const options = { ...target(address), path, method, headers, agent: false, timeout: timeoutMs };
+  const request = http.request(options, (response) => {
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
@@ -37,7 +49,7 @@ export function askAdmin(address: ListenAddress, token: string | null, path: str
       else resolve({ status: response.statusCode ?? 0, body });
     });
   });
-  request.on('timeout', () => request.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+  request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
   request.on('error', (error: NodeJS.ErrnoException) => {
     const advice = 'is stekbal running, and does its configuration have admin at this address?';
     reject(new AdminClientError(`no answer from the admin API at ${where}: ${error.code ?? error.message}; ${advice}`));

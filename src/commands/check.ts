@@ -6,7 +6,7 @@
 import { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { formatDiagnostic } from '../config/diagnostics.ts';
-import { loadConfig } from '../config/load.ts';
+import { type LoadOptions, loadConfig } from '../config/load.ts';
 import { count } from './count.ts';
 
 /** sysexits.h: something was found in an unconfigured or misconfigured state. */
@@ -30,10 +30,16 @@ export function checkCommand(): Command {
     });
 }
 
+interface ExplainOptions extends LoadOptions {
+  /** Whether warnings are printed. Default: yes. */
+  readonly warnings?: boolean;
+}
+
 /** Loads a file and prints its diagnostics to stderr. Null, and exit code 78 set, when there was an error. */
-export function loadOrExplain(file: string, print: { warnings: boolean } = { warnings: true }): Config | null {
-  const { config, diagnostics } = loadConfig(file);
-  const shown = diagnostics.filter((diagnostic) => print.warnings || diagnostic.severity === 'error');
+export function loadOrExplain(file: string, options: ExplainOptions = {}): Config | null {
+  const { warnings = true, ...load } = options;
+  const { config, diagnostics } = loadConfig(file, load);
+  const shown = diagnostics.filter((diagnostic) => warnings || diagnostic.severity === 'error');
   if (shown.length > 0) process.stderr.write(`${shown.map(formatDiagnostic).join('\n')}\n`);
   if (config === null) process.exitCode = EX_CONFIG;
   return config;

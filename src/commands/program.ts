@@ -2,10 +2,12 @@
 
 import { Command, type CommanderError } from 'commander';
 import { checkCommand } from './check.ts';
+import { keysCommand } from './keys.ts';
 import { packageVersion } from './package.ts';
 import { quickstartCommand } from './quickstart.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
+import { verifyCommand } from './verify.ts';
 
 /** sysexits.h: the command was used incorrectly. */
 const EX_USAGE = 64;
@@ -15,10 +17,14 @@ export function createProgram(): Command {
     .description('Edge load balancer for small fleets')
     .version(packageVersion())
     .showHelpAfterError('(see stekbal --help)');
-  for (const command of [runCommand(), quickstartCommand(), checkCommand(), statusCommand()])
-    program.addCommand(command);
-  for (const command of [program, ...program.commands]) command.exitOverride(exitWithUsage);
+  const commands = [runCommand, quickstartCommand, checkCommand, statusCommand, keysCommand, verifyCommand];
+  for (const create of commands) program.addCommand(create());
+  for (const command of withSubcommands(program)) command.exitOverride(exitWithUsage);
   return program;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** commander exits with 1 on a bad command line; that is kept for failures at run time. */

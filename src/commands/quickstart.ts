@@ -6,20 +6,24 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Command, InvalidArgumentError } from 'commander';
-import type { Config } from '../config/config.ts';
+import type { Config, TlsConfig } from '../config/config.ts';
 import { loadOrExplain } from './check.ts';
 import { PACKAGE } from './package.ts';
 import { run } from './run.ts';
+
+const TLS_PORT = 8443;
 
 export function quickstartCommand(): Command {
   return new Command('quickstart')
     .description('run with demo backends, for a first look')
     .option('-p, --port <port>', 'listen on this port instead of 8080', parsePort)
-    .action(async ({ port }: { port?: number }) => {
+    .option('--tls-port <port>', 'listen for TLS on this port', parsePort, TLS_PORT)
+    .action(async ({ port, tlsPort }: { port?: number; tlsPort: number }) => {
       const config = loadOrExplain(fileURLToPath(new URL('config/quickstart.yaml', PACKAGE)));
       if (config === null) return;
       if (port !== undefined)
         for (const { address } of config.listeners) if (address.kind === 'tcp') address.port = port;
+      await addTlsListener(config, tlsPort);
       const backends = await startBackends(config);
       if (backends === null) return;
       try {
@@ -28,6 +32,22 @@ export function quickstartCommand(): Command {
         await backends.terminate();
       }
     });
+}
+
+/** Not in the file, which names no certificate: this one is made here. */
+async function addTlsListener(config: Config, port: number): Promise<void> {
+  const [plain] = config.listeners;
+  if (plain?.address.kind !== 'tcp') return;
+  const { quickstartCertificate } = await import('./quickstart-certificate.ts');
+  const tls: TlsConfig = {
+    certificates: [await quickstartCertificate()],
+    minVersion: 'TLSv1.2',
+    ticketLifetimeMs: 86_400_000,
+    handshakeTimeoutMs: 10_000,
+    clientCa: null,
+    sessionIdContext: config.sessionIdContext,
+  };
+  config.listeners.push({ ...plain, address: { ...plain.address, port }, tls });
 }
 
 function parsePort(text: string): number {
@@ -57,12 +77,14 @@ async function startBackends(config: Config): Promise<Worker | null> {
   return worker;
 }
 
-function explain([address = '']: readonly string[]): void {
+function explain([address = '', tlsAddress = '']: readonly string[]): void {
   process.stdout.write(`
 stekbal serves http://${address}/ in front of three demo backends. Try:
 
   curl -i http://${address}/                         the first answer sets a cookie
   curl -c jar -b jar http://${address}/              the same backend each time
+  curl -k https://${tlsAddress}/                     TLS, with a certificate that was made for this run
+  npm run stekbal -- verify ${tlsAddress}        does a session resume? between any number of addresses
   npx autocannon -c 100 -d 10 http://${address}/     some load
 
 Ctrl+C drains and ends. The configuration is config/quickstart.yaml.

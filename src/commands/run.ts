@@ -25,7 +25,7 @@ export function runCommand(): Command {
     .description('run in the foreground; log to stderr')
     .requiredOption('-c, --config <file>', 'the configuration file (YAML)')
     .action(async ({ config: file }: { config: string }) => {
-      const config = loadOrExplain(file);
+      const config = loadOrExplain(file, { expired: 'warning' });
       if (config !== null && explainUnserved(config)) await run(config);
     });
 }
@@ -100,11 +100,10 @@ function stopOnSignals(edge: Edge, log: Log): Stopping {
 
 /** What the configuration may ask for and this version does not do. False, with exit code 78 set, where it asks so. */
 function explainUnserved(config: Config): boolean {
-  const unserved = config.listeners.filter((l) => l.tls !== null || l.address.kind === 'fd');
-  for (const { path, tls } of unserved) {
-    const what = tls !== null ? 'a tls listener' : 'socket activation';
+  const unserved = config.listeners.filter((l) => l.address.kind === 'fd');
+  for (const { path } of unserved) {
     process.stderr.write(
-      `${path.file}:${path.line}:${path.column}: ${what} is not served by this version; not started\n`,
+      `${path.file}:${path.line}:${path.column}: socket activation is not served by this version; not started\n`,
     );
   }
   const isAdminUnserved = config.admin?.address.kind === 'fd';

@@ -4,28 +4,28 @@
 
 import type { ClusterStatus, MemberStatus } from '../cluster/types.ts';
 import { joinHostPort } from '../config/config.ts';
+import type { CanaryStatus } from '../control/canary.ts';
 import type { EdgeStatus, PoolStatus } from '../control/status.ts';
 import { count } from './count.ts';
+import { keyLines } from './keys-text.ts';
+import { table } from './table.ts';
+import { formatTimeSpan } from './time-span.ts';
 
 const UNKNOWN = '-';
 const HEAD = ['server', 'member', 'role', 'leader', 'match', 'applied', 'last contact'];
-const UNITS = [
-  ['d', 86_400],
-  ['h', 3_600],
-  ['m', 60],
-  ['s', 1],
-] as const;
 
-export function renderStatus({ version, pid, uptimeS, isDraining, cluster, workers, pools }: EdgeStatus): string {
+export function renderStatus(status: EdgeStatus, nowMs: number): string {
+  const { version, pid, uptimeS, isDraining, cluster, workers, keys, canary, pools } = status;
   const replaced = workers.replaced > 0 ? `, ${workers.replaced} replaced` : '';
   const blocks = [
     [
-      `stekbal ${version}, pid ${pid}, up ${formatUptime(uptimeS)}${isDraining ? ', draining' : ''}`,
+      `stekbal ${version}, pid ${pid}, up ${formatTimeSpan(uptimeS)}${isDraining ? ', draining' : ''}`,
       `${count(workers.threads, 'listener thread')}${replaced}`,
     ],
     clusterLines(cluster),
     memberLines(cluster),
     troubleLines(cluster),
+    [...keyLines(keys, nowMs), ...canaryLines(canary)],
     ...pools.map(poolLines),
   ];
   return `${blocks
@@ -71,31 +71,15 @@ function troubleLines({ peers, refusals, isStorageFailed }: ClusterStatus): stri
   return lines;
 }
 
+function canaryLines(canary: CanaryStatus | null): string[] {
+  if (canary === null) return [];
+  const [ok, failed] = [canary.ok, canary.failed].map((counts) => counts['TLSv1.2'] + counts['TLSv1.3']);
+  const state = canary.isFailing ? 'fails: a session of one edge does not resume at another' : 'is well';
+  return [`the canary ${state}; ${ok} resumed, ${failed} did not`];
+}
+
 function poolLines({ name, nodeCount, nodes }: PoolStatus): string[] {
   const rows = nodes.map(({ address, weight, drain }) => [`  ${address}`, `weight ${weight}`, drain ? 'draining' : '']);
   const more = nodeCount - nodes.length;
   return [`pool ${name}: ${count(nodeCount, 'node')}`, ...table(rows), ...(more > 0 ? [`  and ${more} more`] : [])];
-}
-
-/** Columns as wide as their widest cell. */
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}
-
-/** The two largest units: `3d 4h`. */
-function formatUptime(seconds: number): string {
-  let rest = seconds;
-  const parts: string[] = [];
-  for (const [unit, size] of UNITS) {
-    const amount = Math.floor(rest / size);
-    rest -= amount * size;
-    if (amount > 0 && parts.length < 2) parts.push(`${amount}${unit}`);
-  }
-  return parts.join(' ') || '0s';
 }

@@ -9,9 +9,10 @@ import { type TestContext, test } from 'node:test';
 import { AdminServer } from '../../src/admin/server.ts';
 import { parseListenAddress } from '../../src/config/addresses.ts';
 import type { AdminConfig } from '../../src/config/config.ts';
-import type { EdgeStatus } from '../../src/control/status.ts';
+import type { EdgeStatus, KeysStatus } from '../../src/control/status.ts';
+import type { Stage } from '../../src/stek/key-ring.ts';
 import { newEdge, recordingLog } from '../control/new-edge.ts';
-import { exchange, namedBackend, simpleConfig, temporaryFolder } from '../e2e/harness.ts';
+import { eventually, exchange, namedBackend, simpleConfig, temporaryFolder } from '../e2e/harness.ts';
 
 const FILE_NODE = '127.0.0.1:1';
 
@@ -19,17 +20,18 @@ test('the status says who runs, the cluster and the pools, and nothing secret', 
   const { ask, cluster } = await startAdmin(t, { service: ['affinity: yes', 'affinity_use_salt: yes'] });
   const { status, body } = await ask('GET', '/status');
   assert.equal(status, 200);
-  const { uptimeS: _uptimeS, cluster: told, ...rest } = body as unknown as EdgeStatus;
+  const { uptimeS: _uptimeS, cluster: told, keys, ...rest } = body as unknown as EdgeStatus;
   assert.deepEqual(rest, {
     version: 'test',
     pid: process.pid,
     isDraining: false,
     workers: { threads: 1, replaced: 0 },
+    canary: null,
     pools: [{ name: 'demo', nodeCount: 1, nodes: [{ address: FILE_NODE, weight: 1, drain: false }] }],
   });
   assert.deepEqual(told, cluster.status());
-  assert.equal(cluster.proposals, 1);
-  assert.ok(!/[0-9a-f]{32}/.test(JSON.stringify(body)), 'the salt is a secret');
+  assert.deepEqual(Object.keys(keys.keys[0] ?? {}), ['id', 'stage', 'sinceMs']);
+  assert.ok(!/[0-9a-f]{32}/.test(JSON.stringify(body)), 'the salt and the keys are secrets');
 });
 
 test('nodes are added, changed, listed and removed', async (t) => {
@@ -65,7 +67,7 @@ test('what is wrong with a request is said with what would be right', async (t) 
     ['POST', nodes, { address: 'a:1', wieght: 2 }, 400, 'bad-request', /unknown key "wieght"/],
     ['POST', nodes, { address: 'a:1', weight: 0 }, 400, 'bad-request', /^weight: .*1 to 256/],
     ['POST', nodes, { address: 'a:1', drain: 'maybe' }, 400, 'bad-request', /^drain: .*yes or no/],
-    ['GET', '/keys', undefined, 404, 'not-found', /there is no GET \/keys here/],
+    ['GET', '/keys/rotate', undefined, 404, 'not-found', /there is no GET \/keys\/rotate here/],
     ['POST', '/status', {}, 404, 'not-found', /there is no POST \/status here/],
   ];
   for (const [method, path, body, status, code, message] of cases) {
@@ -86,6 +88,48 @@ test('an edit that the cluster does not take says how it stands', async (t) => {
     const answer = await ask('POST', '/pools/demo/nodes', { address: 'a:1' });
     assert.deepEqual([answer.status, answer.body.code], [status, code]);
     assert.match(String(answer.body.message), new RegExp(code));
+  }
+});
+
+test('the keys are listed by their ids, rotated and revoked', async (t) => {
+  const { ask } = await startAdmin(t);
+  const keysOf = async (method: string, path: string) => {
+    const { status, body } = await ask(method, path);
+    assert.equal(status, 200, JSON.stringify(body));
+    return body as unknown as KeysStatus;
+  };
+  const idOf = ({ keys }: KeysStatus, wanted: Stage) => keys.find(({ stage }) => stage === wanted)?.id;
+  // the first two keys come by themselves
+  await eventually(async () => idOf(await keysOf('GET', '/keys'), 'staged') !== undefined, 'a staged key');
+  const before = await keysOf('GET', '/keys');
+  assert.match(idOf(before, 'active') ?? '', /^[0-9a-f]{8}$/);
+  assert.deepEqual([before.isIssuing, before.intervalMs, before.lifetimeMs], [true, 3_600_000, 86_400_000]);
+  const rotated = await keysOf('POST', '/keys/rotate');
+  assert.deepEqual(
+    [idOf(rotated, 'active'), idOf(rotated, 'retiring')],
+    [idOf(before, 'staged'), idOf(before, 'active')],
+  );
+  const revoked = await keysOf('POST', '/keys/revoke');
+  const known = [...before.keys, ...rotated.keys].map(({ id }) => id);
+  assert.deepEqual(
+    revoked.keys.filter(({ id }) => known.includes(id)),
+    [],
+  );
+  assert.notEqual(idOf(revoked, 'active'), undefined);
+});
+
+test('a change of the keys that the cluster does not take says how it stands', async (t) => {
+  const { ask, cluster } = await startAdmin(t);
+  for (const [code, status] of [
+    ['no-leader', 503],
+    ['lost', 503],
+    ['unconfirmed', 504],
+  ] as const) {
+    cluster.refusal = code;
+    for (const path of ['/keys/rotate', '/keys/revoke']) {
+      const answer = await ask('POST', path);
+      assert.deepEqual([answer.status, answer.body.code], [status, code], path);
+    }
   }
 });
 
@@ -124,6 +168,16 @@ test('requests that a web page could send are refused, and change nothing', asyn
     ['foreign-host', 'foreign-origin'],
   );
   assert.ok(said.length < foreign.length, `${said.length} lines`);
+});
+
+test('the metrics are text, and guarded as all else is', async (t) => {
+  const { ask, port } = await startAdmin(t);
+  const answer = await exchange(port, 'GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n');
+  assert.match(answer, /^HTTP\/1\.1 200 /);
+  assert.match(answer, /^content-type: text\/plain; version=0\.0\.4/im);
+  assert.match(answer, /^stekbal_raft_is_leader 1$/m);
+  const refused = await ask('GET', '/metrics', undefined, { host: 'attacker.example' });
+  assert.deepEqual([refused.status, refused.body.code], [403, 'foreign-host']);
 });
 
 test('programs of this machine and its own pages are let in by any of its names', async (t) => {

@@ -6,6 +6,7 @@ import type { ClusterStatus } from '../../src/cluster/types.ts';
 import { renderStatus } from '../../src/commands/status-text.ts';
 import type { EdgeStatus } from '../../src/control/status.ts';
 
+const NOW_MS = 1_800_000_000_000;
 const SELF = { member: '2.b', serverId: 2 };
 const FOLLOWER: ClusterStatus = {
   ...SELF,
@@ -35,12 +36,24 @@ const STATUS: EdgeStatus = {
   isDraining: true,
   cluster: FOLLOWER,
   workers: { threads: 4, replaced: 2 },
+  keys: {
+    keys: [
+      { id: '00000001', stage: 'retiring', sinceMs: NOW_MS - 7_200_000 },
+      { id: '00000002', stage: 'active', sinceMs: NOW_MS - 3_600_000 - 61_000 },
+      { id: '00000003', stage: 'staged', sinceMs: NOW_MS + 500 },
+    ],
+    isIssuing: true,
+    activeAgeMs: 3_600_000,
+    lifetimeMs: 86_400_000,
+    intervalMs: 3_600_000,
+  },
+  canary: { isFailing: true, ok: { 'TLSv1.2': 3, 'TLSv1.3': 4 }, failed: { 'TLSv1.2': 0, 'TLSv1.3': 2 } },
   pools: [{ name: 'demo', nodeCount: 3, nodes: [{ address: '10.0.0.1:80', weight: 1, drain: false }] }],
 };
 
 test('a follower shows what it knows, dashes for the rest, whom to ask, and what to look after', () => {
   assert.equal(
-    renderStatus(STATUS),
+    renderStatus(STATUS, NOW_MS),
     `stekbal 1.2.3, pid 77, up 2d 3h, draining
 4 listener threads, 2 replaced
 
@@ -58,6 +71,12 @@ not connected: server 13 at [fd00::13]:10001
 refused: wrong-subject, 3 times
 refused: no-certificate, 1 time
 the log cannot be written: this member takes no part until it can
+
+3 ticket keys, a new one every 1h, tickets last 1d
+  00000003  staged    0s
+  00000002  active    1h 1m
+  00000001  retiring  2h
+the canary fails: a session of one edge does not resume at another; 7 resumed, 2 did not
 
 pool demo: 3 nodes
   10.0.0.1:80  weight 1
@@ -77,12 +96,17 @@ test('a fresh server says that it looks for a cluster', () => {
     refusals: {},
     isStorageFailed: false,
   };
-  const lines = renderStatus({ ...STATUS, uptimeS: 0, cluster, pools: [] }).split('\n');
+  const keys = { ...STATUS.keys, keys: [], isIssuing: false, activeAgeMs: null };
+  const status = { ...STATUS, uptimeS: 0, cluster, keys, canary: null, pools: [] };
+  const lines = renderStatus(status, NOW_MS).split('\n');
   assert.match(lines[0] ?? '', /up 0s/);
   assert.deepEqual(lines.slice(3), [
     'server 2: fresh, term 7, no leader',
     'cluster none yet: it looks for one to join or to found',
     'committed 40, applied 39',
+    '',
+    '0 ticket keys, a new one every 1h, tickets last 1d',
+    'not issuing tickets: no key is active',
     '',
   ]);
 });

@@ -1,0 +1,87 @@
+/**
+ * How commands ask a running edge: the options that say where, the question, and what is printed where it fails. Main
+ * thread of a command.
+ */
+
+import { type Command, InvalidArgumentError } from 'commander';
+import { AdminClientError, type AdminQuestion, askAdmin } from '../admin/client.ts';
+import { readToken } from '../admin/token-file.ts';
+import { parseListenAddress } from '../config/addresses.ts';
+import type { AdminConfig, ListenAddress } from '../config/config.ts';
+import { StartError } from '../control/start-error.ts';
+import { EX_CONFIG, loadOrExplain } from './check.ts';
+
+const ADMIN_DEFAULT: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 9900 };
+
+export interface AdminOptions {
+  readonly config?: string;
+  readonly admin?: ListenAddress;
+  readonly tokenFile?: string;
+}
+
+export function addAdminOptions(command: Command): Command {
+  return command
+    .option('-c, --config <file>', "ask at this configuration's admin address, with its token")
+    .option('-a, --admin <address>', 'ask here instead of at 127.0.0.1:9900', parseAdmin)
+    .option('--token-file <file>', 'the file that holds the token for --admin');
+}
+
+/**
+ * Resolves to the answer, which `isExpected` knows. Null, with the reason printed, where there is none: exit code 1, or 78
+ * for a bad configuration. A wrong command line ends the process.
+ */
+export async function askOrExplain<T>(
+  command: Command,
+  question: AdminQuestion,
+  isExpected: (body: unknown) => body is T,
+): Promise<T | null> {
+  const admin = adminOf(command);
+  if (admin === null) return null;
+  try {
+    return await ask(admin, question, isExpected);
+  } catch (error) {
+    if (!(error instanceof AdminClientError || error instanceof StartError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+    return null;
+  }
+}
+
+/** Rejects with an AdminClientError, or a StartError for the token's file. */
+export async function ask<T>(
+  { address, tokenFile }: AdminConfig,
+  question: AdminQuestion,
+  isExpected: (body: unknown) => body is T,
+): Promise<T> {
+  const { status, body } = await askAdmin(address, readToken(tokenFile), question);
+  if (status !== 200) throw new AdminClientError(`refused with ${status}: ${messageOf(body)}`);
+  if (!isExpected(body)) throw new AdminClientError("the answer is not that of stekbal's admin API");
+  return body;
+}
+
+function parseAdmin(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  if (!address.ok) throw new InvalidArgumentError(address.message);
+  if (address.value.kind === 'fd') throw new InvalidArgumentError('Write host:port or unix:/path.');
+  return address.value;
+}
+
+/** Null, with exit code 78 set, where the configuration does not say. */
+function adminOf(command: Command): AdminConfig | null {
+  const { config: file, admin, tokenFile } = command.opts<AdminOptions>();
+  if (file === undefined) return { address: admin ?? ADMIN_DEFAULT, tokenFile: tokenFile ?? null };
+  if ((admin ?? tokenFile) !== undefined) {
+    command.error('error: --config says where to ask; leave out --admin and --token-file');
+  }
+  const config = loadOrExplain(file, { warnings: false, expired: 'warning' });
+  if (config === null) return null;
+  if (config.admin === null) {
+    process.stderr.write(`${file}: the admin API is off; write admin: {address: "127.0.0.1:9900"}, and restart\n`);
+    process.exitCode = EX_CONFIG;
+  }
+  return config.admin;
+}
+
+function messageOf(body: unknown): string {
+  return typeof body === 'object' && body !== null && 'message' in body ? String(body.message) : 'no reason given';
+}
