@@ -1,22 +1,42 @@
 /**
- * Accepting client connections: the one file that knows how Node reads into a buffer of ours. Listener threads.
+ * Accepting client connections: the one file that knows accepted sockets' handles, and how Node reads from them into a
+ * buffer of ours. Listener threads.
  *
  * net.connect documents `onread`, which reads into one buffer without allocating; for accepted sockets Node has no
  * documented way. Here the accepted socket's handle is taken out of the shell that net.Server made, and a second socket
  * is made around it with `onread`: 13 % of a request's cost. `_handle` is not public: where it does not look as
  * expected, the shell itself is used, with 'data' events.
+ *
+ * A TLS connection's handle goes to tls-accept.ts, which reads the ClientHello from it before it has a socket at all.
  */
 
 import net from 'node:net';
 import { type ByteStream, HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
 
-interface AdoptableHandle {
+/** A TCP or unix socket as Node's C++ shows it. */
+export interface AcceptedHandle {
+  /** Called as a method, with what was read; with nothing at the end, and for an error. Must be a function always. */
+  onread: (bytes?: ArrayBuffer) => void;
+  /** Ours: who is told of what `readHandle` reads. */
+  reader?: HandleReader | null;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
+  readStop(): number;
+  close(onClosed?: () => void): void;
+  /** TCP alone: sends a RST. Not 0 where it cannot. */
+  reset?(onClosed: () => void): number;
+  getpeername?(out: { address?: string }): number;
+}
+
+/** Told of what is read from a bare handle. */
+export interface HandleReader {
+  onHandleBytes(bytes: Uint8Array): void;
+  /** The other side has finished, or the connection is gone. */
+  onHandleEnd(): void;
 }
 
 interface WithHandle {
-  _handle: AdoptableHandle | null;
+  _handle: AcceptedHandle | null;
 }
 
 export interface AcceptedStream extends ByteStream {
@@ -39,19 +59,86 @@ export type OnAccept = (stream: AcceptedStream) => StreamOwner;
 
 /** A server that hands every accepted connection to `onAccept`. Not listening yet. */
 export function createServer(onAccept: OnAccept): net.Server {
-  const options = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATERMARK };
-  return net.createServer(options, (shell) => {
+  return createShellServer(
+    (handle, shell) => adopt(shell, handle, onAccept),
+    (shell) => useShell(shell, onAccept),
+  );
+}
+
+/**
+ * A server that hands every accepted connection's bare handle to `onHandle`, to be closed there; or, where handles do not
+ * look as expected, or `onHandle` is null, its paused socket to `onShell`. Not listening yet.
+ */
+export function createHandleServer(
+  onHandle: ((handle: AcceptedHandle) => void) | null,
+  onShell: (shell: net.Socket) => void,
+): net.Server {
+  if (onHandle === null) return net.createServer(SHELL_OPTIONS, onShell);
+  return createShellServer((handle, shell) => {
+    (shell as unknown as WithHandle)._handle = null;
+    shell.destroy();
+    onHandle(handle);
+  }, onShell);
+}
+
+const SHELL_OPTIONS = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATERMARK };
+
+/** Reads from a bare handle until `stopReading`. */
+export function readHandle(handle: AcceptedHandle, reader: HandleReader): void {
+  handle.reader = reader;
+  handle.onread = onHandleRead;
+  if (handle.readStart() !== 0) reader.onHandleEnd();
+}
+
+export function stopReading(handle: AcceptedHandle): void {
+  handle.readStop();
+  handle.onread = ignore;
+  handle.reader = null;
+}
+
+/** The address of a bare handle's other side; undefined where it has none, or is gone. */
+export function peerAddress(handle: AcceptedHandle): string | undefined {
+  const peer: { address?: string } = {};
+  handle.getpeername?.(peer);
+  return peer.address;
+}
+
+/** A client's address as it is logged and forwarded: IPv4 as such on a socket that serves both. */
+export function plainAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:/, '');
+}
+
+function onHandleRead(this: AcceptedHandle, bytes?: ArrayBuffer): void {
+  if (bytes === undefined) this.reader?.onHandleEnd();
+  else this.reader?.onHandleBytes(new Uint8Array(bytes));
+}
+
+function ignore(): void {}
+
+/** A plain socket around a handle of which bytes were read already. */
+export function socketAround(handle: AcceptedHandle): net.Socket {
+  return new net.Socket({ handle, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
+}
+
+function createShellServer(
+  onHandle: (handle: AcceptedHandle, shell: net.Socket) => void,
+  onShell: (shell: net.Socket) => void,
+): net.Server {
+  return net.createServer(SHELL_OPTIONS, (shell) => {
     const handle = (shell as unknown as WithHandle)._handle;
-    if (canAdopt(handle)) adopt(shell, handle, onAccept);
-    else useShell(shell, onAccept);
+    if (canAdopt(handle)) onHandle(handle, shell);
+    else onShell(shell);
   });
 }
 
-function canAdopt(handle: AdoptableHandle | null): handle is AdoptableHandle {
-  return typeof handle?.useUserBuffer === 'function' && typeof handle.readStart === 'function';
+function canAdopt(handle: AcceptedHandle | null): handle is AcceptedHandle {
+  if (handle === null) return false;
+  return METHODS.every((method) => typeof handle[method] === 'function');
 }
 
-function adopt(shell: net.Socket, handle: AdoptableHandle, onAccept: OnAccept): void {
+const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'close'] as const;
+
+function adopt(shell: net.Socket, handle: AcceptedHandle, onAccept: OnAccept): void {
   (shell as unknown as WithHandle)._handle = null;
   let owner: StreamOwner | null = null;
   const options = {

@@ -5,7 +5,7 @@
  * read from while they do: what a client can make us hold is a head, and one read behind it.
  */
 
-import { type AcceptedStream, reset } from './accept.ts';
+import { type AcceptedStream, plainAddress, reset } from './accept.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { StreamOwner } from './byte-stream.ts';
 import { Exchange, type ExchangeClient } from './exchange.ts';
@@ -78,7 +78,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
     this.#traits = traits;
     this.#onGone = onGone;
     this.#exchange = new Exchange(this, context);
-    this.clientAddress = (stream.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.clientAddress = plainAddress(stream.remoteAddress);
     this.#idleTimeoutMs = context.headerTimeoutMs;
     context.wheel.arm(this, context.headerTimeoutMs);
     context.count('connectionsTotal');

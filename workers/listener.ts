@@ -7,17 +7,27 @@
  */
 
 import type { Server } from 'node:net';
-import type { BindAddress, DrainResult, FromListener, ListenerTask, ToListener } from '../src/boards/listener-task.ts';
+import { KeyBoard } from '../src/boards/key-board.ts';
+import type {
+  BindAddress,
+  DrainResult,
+  FromListener,
+  ListenerSettings,
+  ListenerTask,
+  ToListener,
+} from '../src/boards/listener-task.ts';
 import { RouteBoard } from '../src/boards/route-board.ts';
 import { StatsBoard } from '../src/boards/stats-board.ts';
-import { createServer } from './accept.ts';
+import { type AcceptedStream, createServer } from './accept.ts';
 import { AccessLog } from './access-log.ts';
-import { Downstream } from './downstream.ts';
+import { Downstream, type ListenerTraits } from './downstream.ts';
 import { ListenerRoutes } from './listener-routes.ts';
 import { NodePool } from './node-pool.ts';
 import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
+import { TicketKeys } from './ticket-keys.ts';
+import { TlsListeners } from './tls-listeners.ts';
 
 /** Connections are cut this long before the drain timeout, so that the program has ended when it comes. */
 const CUT_MARGIN_MS = 300;
@@ -26,6 +36,8 @@ const CUT_GRACE_MS = 100;
 
 /** Runs until drained; resolves to how many connections the drain timeout cut. */
 export default async function listen(task: ListenerTask): Promise<DrainResult> {
+  // Node makes an error for every TLS connection that ends early: to format stacks is 5 % of what such a connection costs
+  if (task.settings.listeners.some(({ tls }) => tls !== null)) Error.stackTraceLimit = 0;
   const thread = new ListenerThread(task);
   const drained = thread.run();
   return await drained;
@@ -36,6 +48,7 @@ class ListenerThread {
   readonly #context: ThreadContext;
   readonly #pools: NodePool[];
   readonly #servers: Server[] = [];
+  readonly #tls: TlsListeners;
   readonly #connections = new Set<Downstream>();
   #connectionsCut = 0;
   #onDrained: ((result: DrainResult) => void) | null = null;
@@ -45,7 +58,9 @@ class ListenerThread {
     const row = new StatsBoard(task.stats).row(task.thread);
     const log = new ThreadLog(task.port, task.thread);
     const accessLog = task.settings.accessLog === null ? null : new AccessLog(task.settings.accessLog, log);
-    this.#context = new ThreadContext(task.thread, row, log, accessLog, task.settings);
+    const keys = new TicketKeys(new KeyBoard(task.keys));
+    this.#context = new ThreadContext(task.thread, row, log, accessLog, keys, task.settings);
+    this.#tls = new TlsListeners(this.#context);
     this.#pools = task.boards.map((buffer) => new NodePool(new RouteBoard(buffer), this.#context));
   }
 
@@ -67,26 +82,34 @@ class ListenerThread {
         addresses.push(null);
         continue;
       }
-      const traits = { routes: new ListenerRoutes(listener, services), isTls: false };
-      const server = createServer((stream) => {
-        const connection = new Downstream(stream, this.#context, traits, this.#onGone);
-        this.#connections.add(connection);
-        return connection;
-      });
       try {
+        const server = await this.#createServer(index, listener, services);
         addresses.push(await listenOn(server, listener.address));
+        this.#servers.push(server);
+        // EMFILE and the like: the connection is lost, the server goes on
+        server.on('error', (error: NodeJS.ErrnoException) => {
+          this.#context.log.warn('cannot accept', { reason: error.code ?? error.message });
+        });
       } catch (error) {
         const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
         this.#send({ type: 'listen-failed', listener: index, code, message });
         return;
       }
-      this.#servers.push(server);
-      // EMFILE and the like: the connection is lost, the server goes on
-      server.on('error', (error: NodeJS.ErrnoException) => {
-        this.#context.log.warn('cannot accept', { reason: error.code ?? error.message });
-      });
     }
     this.#send({ type: 'listening', addresses });
+  }
+
+  /** Throws where the listener's TLS settings cannot be used. */
+  async #createServer(index: number, listener: ListenerSettings, services: readonly Service[]): Promise<Server> {
+    const traits = { routes: new ListenerRoutes(listener, services), isTls: listener.tls !== null };
+    const onAccept = (stream: AcceptedStream) => this.#onConnection(stream, traits);
+    return listener.tls === null ? createServer(onAccept) : await this.#tls.create(index, listener.tls, onAccept);
+  }
+
+  #onConnection(stream: AcceptedStream, traits: ListenerTraits): Downstream {
+    const connection = new Downstream(stream, this.#context, traits, this.#onGone);
+    this.#connections.add(connection);
+    return connection;
   }
 
   #send(message: FromListener): void {
@@ -96,6 +119,7 @@ class ListenerThread {
   #onMessage(message: ToListener): void {
     if (message.type === 'board') this.#pools[message.index]?.moveTo(message.buffer);
     else if (message.type === 'reopen-logs') this.#context.accessLog?.reopen();
+    else if (message.type === 'tls') this.#tls.update(message.listeners);
     else this.#drain();
   }
 
@@ -104,6 +128,7 @@ class ListenerThread {
     if (this.#context.isDraining) return;
     this.#context.isDraining = true;
     for (const server of this.#servers) server.close();
+    this.#tls.drain();
     for (const pool of this.#pools) pool.closeIdle();
     for (const connection of this.#connections) connection.drain();
     setTimeout(() => this.#cut(), Math.max(0, this.#task.settings.drainTimeoutMs - CUT_MARGIN_MS));

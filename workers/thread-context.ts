@@ -8,12 +8,14 @@ import type { HeadLimits } from './http1/message-head.ts';
 import { RequestHead } from './http1/request-head.ts';
 import { ResponseHead } from './http1/response-head.ts';
 import type { ThreadLog } from './thread-log.ts';
+import type { TicketKeys } from './ticket-keys.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
 export class ThreadContext {
   readonly thread: number;
   readonly wheel: TimerWheel;
   readonly log: ThreadLog;
+  readonly ticketKeys: TicketKeys;
   readonly requestHead: RequestHead;
   readonly responseHead: ResponseHead;
   /** Null while it is off. */
@@ -29,6 +31,7 @@ export class ThreadContext {
     row: Int32Array,
     log: ThreadLog,
     accessLog: AccessLog | null,
+    ticketKeys: TicketKeys,
     limits: HeadLimits & { headerTimeoutMs: number },
   ) {
     this.thread = thread;
@@ -37,12 +40,15 @@ export class ThreadContext {
     row[STAT.connectionsOpen] = row[STAT.tunnelsOpen] = 0;
     this.log = log;
     this.accessLog = accessLog;
+    this.ticketKeys = ticketKeys;
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
     this.wheel = new TimerWheel(() => {
       this.count('heartbeat');
+      // where no client shows or wants a ticket, nothing else would erase a key that was revoked
+      ticketKeys.refresh();
       log.onTick();
       accessLog?.onTick();
     });

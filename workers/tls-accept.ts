@@ -1,0 +1,71 @@
+/**
+ * Accepting TLS connections: the counterpart of accept.ts for listeners with `tls`. Listener threads, one a listener.
+ */
+
+import type { Server, Socket } from 'node:net';
+import { type AcceptedHandle, type AcceptedStream, createHandleServer } from './accept.ts';
+import type { StreamOwner } from './byte-stream.ts';
+import { ClientHello } from './client-hello.ts';
+import type { ThreadContext } from './thread-context.ts';
+import type { Tickets } from './ticket-callback.ts';
+import type { TlsContexts } from './tls-contexts.ts';
+import { Handshake } from './tls-handshake.ts';
+
+export interface TlsAcceptorOptions {
+  readonly context: ThreadContext;
+  readonly tickets: Tickets;
+  readonly contexts: TlsContexts;
+  /** Makes the owner of a connection whose handshake is done. */
+  readonly onSecure: (stream: AcceptedStream) => StreamOwner;
+  /** False: the documented way, which is what is left where Node's inner parts do not look as expected. */
+  readonly ownsHandles: boolean;
+}
+
+export class TlsAcceptor {
+  readonly context: ThreadContext;
+  readonly tickets: Tickets;
+  readonly onSecure: (stream: AcceptedStream) => StreamOwner;
+  readonly hello = new ClientHello();
+  /** Not listening yet. */
+  readonly server: Server;
+  #contexts: TlsContexts;
+  readonly #handshakes = new Set<Handshake>();
+
+  constructor({ context, tickets, contexts, onSecure, ownsHandles }: TlsAcceptorOptions) {
+    this.context = context;
+    this.tickets = tickets;
+    this.onSecure = onSecure;
+    this.#contexts = contexts;
+    const begin = (source: AcceptedHandle | Socket) => this.#begin(source);
+    this.server = createHandleServer(ownsHandles ? begin : null, begin);
+  }
+
+  get contexts(): TlsContexts {
+    return this.#contexts;
+  }
+
+  get handshakeTimeoutMs(): number {
+    return this.#contexts.settings.handshakeTimeoutMs;
+  }
+
+  /** Serves new connections with `contexts`; open ones go on as they are. */
+  moveTo(contexts: TlsContexts): void {
+    this.#contexts = contexts;
+  }
+
+  /** Ends the handshakes that are under way. */
+  drain(): void {
+    for (const handshake of this.#handshakes) handshake.cut();
+  }
+
+  /** A handshake is over, one way or the other. */
+  forget(handshake: Handshake): void {
+    this.#handshakes.delete(handshake);
+  }
+
+  #begin(source: AcceptedHandle | Socket): void {
+    const handshake = new Handshake(this, source);
+    this.#handshakes.add(handshake);
+    handshake.begin();
+  }
+}
