@@ -27,6 +27,7 @@ export const SUBJECT = '/C=US/O=Yahoo/CN=localhost';
 /** For what takes a cluster some seconds by design, such as giving up a lost one. */
 export const PATIENT_MS = 60_000;
 const START_ATTEMPTS = 5;
+const PLAIN_LISTENER = `{address: "${HOST}:0", service: web}`;
 /** Five processes that load their code on two cores take longer than all that is tested here. */
 const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/stekbal-tests', import.meta.url));
 
@@ -36,9 +37,17 @@ export interface ClusterSetup {
   /** Default: yes. */
   readonly hasStateDir?: boolean;
   readonly workers?: number;
-  /** Further lines of the service and of stek_share. */
+  /** Further lines of the service, of stek_share and of the file's top. */
   readonly service?: readonly string[];
   readonly stekShare?: readonly string[];
+  readonly top?: readonly string[];
+  /** Entries of `listeners`, in place of one plain listener. */
+  readonly listeners?: readonly string[];
+  /** Further files in each server's folder, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Seconds. */
+  readonly keyUpdateInterval?: number;
+  readonly env?: NodeJS.ProcessEnv;
   /** What a peer's subject must be. Default: that of all certificates here. */
   readonly certVerifyStr?: string;
   readonly authority?: Authority;
@@ -133,14 +142,16 @@ export class ClusterHarness {
   write(id: ServerId): string {
     const { folder, port, leaf, authorities, list } = this.#place(id);
     const { hasStateDir = true, workers = 1, service = [], stekShare = [], certVerifyStr = SUBJECT } = this.#setup;
+    const { top = [], listeners = [PLAIN_LISTENER], files = {}, keyUpdateInterval = 3600 } = this.#setup;
     writeCredentials(folder, 'peer', authorities, leaf);
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const rows = list.map((one) => `- {server_id: ${one}, address: ${HOST}, port: ${this.port(one)}}\n`);
     writeFileSync(join(folder, 'server_list.yaml'), rows.join(''));
     const options = [
       `server_id: ${id}`,
       `address: ${HOST}`,
       `port: ${port}`,
-      'key_update_interval: 3600',
+      `key_update_interval: ${keyUpdateInterval}`,
       'server_list_file: server_list.yaml',
       'root_cert_file: peer-root.pem',
       'server_cert_file: peer-cert.pem',
@@ -150,9 +161,10 @@ export class ClusterHarness {
     ];
     const lines = [
       `workers: ${workers}`,
+      ...top,
       ...(hasStateDir ? ['state_dir: state'] : []),
       `admin: {address: "unix:${join(folder, 'admin.sock')}"}`,
-      `listeners: [{address: "${HOST}:0", service: web}]`,
+      `listeners: [${listeners.join(', ')}]`,
       `pools: {demo: {nodes: ["${this.node}"]}}`,
       'services:',
       ...['web:', '  pool: demo', '  affinity: yes', '  affinity_use_salt: yes'].map((line) => `  ${line}`),
@@ -182,7 +194,9 @@ export class ClusterHarness {
 
   /** Starts the process, whatever becomes of it. */
   spawn(id: ServerId): ProgramProcess {
-    const program = spawnProgram(this.#t, this.write(id), { env: { NODE_COMPILE_CACHE: COMPILE_CACHE } });
+    const program = spawnProgram(this.#t, this.write(id), {
+      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...this.#setup.env },
+    });
     this.#place(id).processes.push(program);
     return program;
   }
@@ -252,9 +266,14 @@ export class ClusterHarness {
     return body.nodes.map(({ address }) => address);
   }
 
+  /** Ports of its listeners, once it serves. */
+  ports(id: ServerId): Promise<number[]> {
+    return servingPorts(this.program(id));
+  }
+
   /** Through the listener, once it is there. */
   async request(id: ServerId): Promise<{ body: string; cookie: string }> {
-    const [port] = await servingPorts(this.program(id));
+    const [port] = await this.ports(id);
     const { body, headers } = await get(port as number);
     return { body, cookie: headers['set-cookie']?.[0] ?? '' };
   }

@@ -38,7 +38,10 @@ test('the packed package, installed into an empty folder, runs stekbal quickstar
   const bin = join(folder, 'node_modules/.bin');
   const nodeFolder = onOldest ? bin : dirname(process.execPath);
   const env = { ...process.env, PATH: `${nodeFolder}:${process.env.PATH}` };
-  const child = spawn(join(bin, 'stekbal'), ['quickstart', '--port', '0'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(join(bin, 'stekbal'), ['quickstart', '--port', '0', '--tls-port', '0'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   t.after(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   let output = '';

@@ -25,7 +25,7 @@ test('status shows a group of one, its pools and nodes, and exits 0', async (t) 
   const nodes = ['127.0.0.1:1', '{address: "[::1]:8080", weight: 2, drain: yes}'];
   const program = await startSound(t, simpleConfig(nodes, { top: [ADMIN] }));
   const address = await adminAddress(program);
-  await eventually(async () => (await askStatus(address)).cluster.role === 'leader', 'a leader');
+  await eventually(async () => (await askStatus(address)).keys.keys.length === 2, 'a leader that has made the keys');
   const { code, stdout, stderr } = await runToEnd(['status', '--admin', address]);
   assert.deepEqual([code, stderr], [0, '']);
   const shown = stdout
@@ -34,7 +34,8 @@ test('status shows a group of one, its pools and nodes, and exits 0', async (t) 
     .replace(/term \d+/, 'term T')
     .replace(/committed (\d+), applied \1/, 'LOG')
     .replace(/^(1 \(this\)) {2}\S+ +voter( +)leader( +)\d+ +\d+ +0 ms$/m, 'MEMBER')
-    .replace(/^server {4}.*$/m, 'COLUMNS');
+    .replace(/^server {4}.*$/m, 'COLUMNS')
+    .replace(/^ {2}[0-9a-f]{8} {2}(staged|active) +\d+s$/gm, '  ID $1');
   assert.equal(
     shown,
     [
@@ -47,6 +48,10 @@ test('status shows a group of one, its pools and nodes, and exits 0', async (t) 
       '',
       'COLUMNS',
       'MEMBER',
+      '',
+      '2 ticket keys, a new one every 1h, tickets last 1d',
+      '  ID staged',
+      '  ID active',
       '',
       'pool demo: 2 nodes',
       '  127.0.0.1:1  weight 1',

@@ -3,8 +3,10 @@
  * members do; throws at the first violation.
  */
 
+import { ReplicatedState } from '../../src/control/state.ts';
 import type { Raft } from '../../src/raft/raft.ts';
 import type { Entry, MemberId, Membership, Snapshot } from '../../src/raft/types.ts';
+import { isKeyCommand, isSame, SimState, type StateText, stateText } from './sim-state.ts';
 
 export class Violation extends Error {}
 
@@ -25,10 +27,13 @@ export class Checker {
   /** Committed memberships, by rising index. */
   readonly #memberships: { index: number; membership: Membership; text: string }[] = [];
   /** The state that a machine must have after each index: every command up to there, in order. */
-  readonly #states: string[] = [];
+  readonly #states: StateText[] = [];
+  /** The last of them. */
+  readonly #state = new SimState(new ReplicatedState());
 
   constructor(founding: Snapshot) {
-    this.#states[founding.index] = Buffer.from(founding.data).toString();
+    this.#state.restore(founding.data);
+    this.#states[founding.index] = this.#state.text;
     this.#noteMembership(founding.index, founding.membership);
   }
 
@@ -88,10 +93,10 @@ export class Checker {
         throw new Violation(`state machine safety: entry ${entry.index} is ${before}, and at ${raft.id} ${text}`);
       }
       this.#applied[entry.index] = text;
-      const stateBefore = this.#states[entry.index - 1];
-      if (stateBefore === undefined) throw new Violation(`${raft.id} applies ${entry.index} before the one before it`);
-      this.#states[entry.index] ??=
-        entry.payload.kind === 'command' ? `${stateBefore}${Buffer.from(entry.payload.data)},` : stateBefore;
+      if (this.#states[entry.index - 1] === undefined) {
+        throw new Violation(`${raft.id} applies ${entry.index} before the one before it`);
+      }
+      this.#states[entry.index] ??= this.#stateAfter(entry);
       if (entry.index > (this.#committed.at(-1)?.index ?? 0)) {
         this.#committed.push({ index: entry.index, term: entry.term, foundIn: raft.term });
       }
@@ -100,10 +105,10 @@ export class Checker {
   }
 
   /** What a member says it has applied is what its state machine holds. */
-  holds({ id, applied }: Raft, state: string): void {
+  holds({ id, applied }: Raft, state: StateText): void {
     const expected = this.#states[applied];
-    if (applied === 0 || expected === undefined || expected === state) return;
-    throw new Violation(`${id} says that it has applied ${applied}, and holds ${state}, not ${expected}`);
+    if (applied === 0 || expected === undefined || isSame(expected, state)) return;
+    throw new Violation(`${id} says that it has applied ${applied}, and ${difference(state, expected)}`);
   }
 
   /** A snapshot stands for what was applied, and carries the membership as of its index. */
@@ -114,10 +119,15 @@ export class Checker {
     if (expected !== found) {
       throw new Violation(`snapshot: ${id} has ${index} with membership ${found}, not ${expected}`);
     }
-    const state = Buffer.from(data).toString();
-    if (state !== this.#states[index]) {
-      throw new Violation(`snapshot: ${id} has ${index} with state ${state}, not ${this.#states[index]}`);
+    const [state, known] = [stateText(data), this.#states[index]];
+    if (known === undefined || !isSame(state, known)) {
+      throw new Violation(`snapshot: ${id} has ${index}, and ${difference(state, known ?? { words: '', keys: '' })}`);
     }
+  }
+
+  #stateAfter({ payload }: Entry): StateText {
+    if (payload.kind === 'command') this.#state.apply(payload.data);
+    return this.#state.text;
   }
 
   #noteMembership(index: number, membership: Membership): void {
@@ -127,6 +137,18 @@ export class Checker {
 }
 
 export function describe({ payload }: Entry): string {
-  if (payload.kind === 'command') return `command ${Buffer.from(payload.data).toString()}`;
+  if (payload.kind === 'command') {
+    const { data } = payload;
+    return `command ${Buffer.from(data).toString(isKeyCommand(data) ? 'hex' : 'latin1')}`;
+  }
   return payload.kind === 'noop' ? 'noop' : `membership ${JSON.stringify(payload.membership)}`;
+}
+
+function difference(found: StateText, expected: StateText): string {
+  if (found.words !== expected.words) return `holds ${found.words}, not ${expected.words}`;
+  return `has another ring: ${hexOf(found.keys)}, not ${hexOf(expected.keys)}`;
+}
+
+function hexOf(text: string): string {
+  return Buffer.from(text, 'latin1').toString('hex');
 }

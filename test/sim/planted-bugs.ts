@@ -19,7 +19,17 @@ export interface PlantedBug {
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const FOLDERS = ['raft', 'cluster'];
+const FOLDERS = ['raft', 'cluster', 'stek', 'config', 'control'];
+/** What production.ts imports. */
+const MODULES = [
+  'raft/raft.ts',
+  'cluster/member.ts',
+  'cluster/member-status.ts',
+  'cluster/wal.ts',
+  'cluster/memory-storage.ts',
+  'control/state.ts',
+  'stek/rotator.ts',
+];
 
 export const PLANTED_BUGS: readonly PlantedBug[] = [
   bug('votes without comparing logs (paper, 5.4.1)', [
@@ -190,6 +200,54 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     'if (report === undefined) return listed.includes(server) || !isPatienceOver;',
     'if (report === undefined) return false;',
   ]),
+  bug('activates a key without asking the members, and tells them later', [
+    'stek/rotation.ts',
+    'isDue(view, rules, active) && isHeldByAll(view, rules)',
+    'isDue(view, rules, active)',
+  ]),
+  bug('activates a key without asking those that it has not heard of since its election', [
+    'stek/rotation.ts',
+    '(silentMs ?? ledMs) >= silenceMsMax',
+    '(silentMs ?? silenceMsMax) >= silenceMsMax',
+  ]),
+  bug('activates a key without asking the learners', [
+    'cluster/member-status.ts',
+    'return [...voters, ...learners]',
+    'void learners; return [...voters]',
+  ]),
+  bug('leaves the former active key active', [
+    'stek/key-ring.ts',
+    "return key.stage === 'active' ? { ...key, stage: 'retiring', sinceMs: atMs } : key;",
+    'return key;',
+  ]),
+  bug('issues with the staged key', [
+    'stek/rotator.ts',
+    'const { active } = this.#ports.ring();',
+    'const { staged, active: current } = this.#ports.ring(); const active = staged ?? current;',
+  ]),
+  bug('never stops issuing', [
+    'stek/rotator.ts',
+    'active !== null && this.ageMs(active) < issuingMsMax(this.rules) ? active : null',
+    'void issuingMsMax, active',
+  ]),
+  {
+    ...bug('retires a key without waiting for those that are cut off', [
+      'stek/rotation.ts',
+      '&& ageMs(key) + activeMs >= issuingMsMax(rules)',
+      '',
+    ]),
+    focus: { isClockTrue: true },
+  },
+  bug('keeps a key in its log that is gone from its ring', [
+    'cluster/member.ts',
+    'if (this.#apply(cluster, entry)) mustForget = true;',
+    'this.#apply(cluster, entry);',
+  ]),
+  bug('makes a snapshot without the ring', [
+    'control/state.ts',
+    'this.#ring.toSnapshot()',
+    'new KeyRing().toSnapshot()',
+  ]),
 ];
 
 function bug(name: string, ...edits: readonly (readonly [file: string, from: string, to: string])[]): PlantedBug {
@@ -205,7 +263,7 @@ export async function plant(bug: PlantedBug): Promise<{ code: Production; remove
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
   for (const edit of bug.edits) put(folder, bug.name, edit);
   const load = (file: string) => import(pathToFileURL(join(folder, 'src', file)).href);
-  const modules = ['raft/raft.ts', 'cluster/member.ts', 'cluster/wal.ts', 'cluster/memory-storage.ts'].map(load);
+  const modules = MODULES.map(load);
   const code = Object.assign({}, ...(await Promise.all(modules))) as Production;
   return { code, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }

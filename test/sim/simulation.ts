@@ -18,18 +18,23 @@
  */
 
 import { generateKeyPairSync } from 'node:crypto';
-import type { Member } from '../../src/cluster/member.ts';
-import type { ClusterId, PeerMessage, ServerId, StateMachine, Storage, StoredState } from '../../src/cluster/types.ts';
+import type { ClusterId, PeerMessage, ServerId, Storage, StoredState } from '../../src/cluster/types.ts';
 import type { Raft } from '../../src/raft/raft.ts';
-import { type MemberId, type Membership, type Ready, ROLE } from '../../src/raft/types.ts';
+import { type MemberId, type Ready, ROLE } from '../../src/raft/types.ts';
+import type { RotationRules } from '../../src/stek/rotation.ts';
+import { nameOf } from '../../src/stek/ticket-key.ts';
 import { Checker, Violation } from './checker.ts';
 import { EventQueue } from './event-queue.ts';
+import { KeyChecker, type KeyExercise, type StoredKeys, whatIsUnsettled } from './key-checker.ts';
+import { KeyDriver } from './key-driver.ts';
 import { PRODUCTION, type Production } from './production.ts';
 import { Random } from './random.ts';
+import type { Life, Server } from './server.ts';
 import { SimDisk } from './sim-disk.ts';
+import { isKeyCommand, SimState } from './sim-state.ts';
 
 /** What a run went through. */
-export interface Exercise {
+export interface Exercise extends KeyExercise {
   virtualMs: number;
   events: number;
   clusters: number;
@@ -44,6 +49,7 @@ export interface Exercise {
   wipes: number;
   pauses: number;
   partitions: number;
+  isolations: number;
   oneWayCuts: number;
   messagesLost: number;
   messagesRepeated: number;
@@ -59,30 +65,7 @@ export interface Exercise {
 export interface Focus {
   readonly kind?: Simulation['kind'];
   readonly isDuel?: boolean;
-}
-
-/** One run of a server's program. */
-interface Life {
-  readonly member: Member;
-  state: string;
-  isPaused: boolean;
-  /** Messages that came during a pause. */
-  inbox: { from: ServerId; message: PeerMessage }[];
-}
-
-interface Server {
-  readonly id: ServerId;
-  /** Null: it has no state_dir, and forgets everything at each restart. */
-  readonly disk: SimDisk | null;
-  /** A tick lasts this long here. */
-  readonly tickMs: number;
-  /** The server list as this server has it. */
-  list: readonly ServerId[];
-  life: Life | null;
-  /** When it last had an append response from each member; pauses do not count. */
-  readonly heardMs: Map<MemberId, number>;
-  /** Since when it leads this membership in this term without a pause; null where it does not. */
-  reign: { readonly sinceMs: number; readonly membership: Membership; readonly term: number } | null;
+  readonly isClockTrue?: boolean;
 }
 
 /** A cluster that came into being. */
@@ -104,6 +87,17 @@ const SERVERS_MAX = 9;
 /** More than this in one run is a storm of messages. */
 const EVENTS_MAX = 1_000_000;
 const SNAPSHOT_DISTANCE = 5;
+/** Election timeouts after which a silent member does not hold up a rotation any more. */
+const SILENT_ELECTIONS = 5;
+/** The rotation is looked at once in so many ticks. */
+const ROTATION_TICKS = 2;
+const DISK_SEARCH_CHANCE = 0.1;
+/** What a proposal of a former leader's may take to fail, so that its rotator goes on. */
+const PROPOSAL_TICKS = 60;
+/** For keys at the end: elections, commits, and rotators that look at it now and then. */
+const KEYS_SLACK_MS = 2_000;
+/** How often a run goes on until all keys of the chaos are gone. */
+const LAST_KEY_CHANCE = 0.1;
 /** A closed connection is made again about once a second. */
 const REDIAL_CHANCE = 0.05;
 
@@ -142,6 +136,12 @@ export class Simulation {
   readonly #eras = new Map<ClusterId, Era>();
   /** The server list as its operator has it by now. */
   #list: readonly ServerId[];
+  readonly #rules: RotationRules;
+  readonly #rotationEveryMs: number;
+  readonly #keys: KeyDriver;
+  readonly #keyChecker: KeyChecker;
+  /** Servers that nobody can talk to. */
+  readonly #isolated = new Set<ServerId>();
   /** "from>to" pairs of servers that cannot talk. */
   #cut = new Set<string>();
   #lossRate = 0;
@@ -183,6 +183,7 @@ export class Simulation {
       wipes: 0,
       pauses: 0,
       partitions: 0,
+      isolations: 0,
       oneWayCuts: 0,
       messagesLost: 0,
       messagesRepeated: 0,
@@ -192,7 +193,36 @@ export class Simulation {
       membershipChanges: 0,
       serverListChanges: 0,
       transfers: 0,
+      keysMinted: 0,
+      keysActivated: 0,
+      keysRetired: 0,
+      revocations: 0,
+      ticketsChecked: 0,
+      memoriesSearched: 0,
+      disksSearched: 0,
     };
+    this.#rules = this.#drawRules();
+    this.#rotationEveryMs = this.#random.pick([400, 4_000]);
+    const isClockTrue = focus.isClockTrue ?? this.#random.chance(0.5);
+    const keys = {
+      servers: this.#servers,
+      code,
+      random: this.#random,
+      rules: this.#rules,
+      isClockTrue,
+      tickMs: TICK_MS,
+      nowMs: () => this.#queue.now,
+      made: new Map(),
+      stored: (server: Server) => this.#storedKeys(server),
+      mayLookAtDisk: () => this.#random.chance(DISK_SEARCH_CHANCE),
+      exercise: this.exercise,
+    };
+    this.#keyChecker = new KeyChecker(keys);
+    this.#keys = new KeyDriver({
+      ...keys,
+      checker: this.#keyChecker,
+      say: (server, message, fields) => this.#say(server, message, fields),
+    });
     watchCores(code.Raft);
     const size = this.#isDuel ? this.#random.pick([3, 5]) : this.#random.between(1, SERVERS_MAX);
     this.#list = Array.from({ length: size }, (_, i) => i + 1);
@@ -200,6 +230,15 @@ export class Simulation {
       const server = this.#addServer(id);
       this.#queue.after(this.#random.between(0, 1_000), () => this.#start(server));
     }
+  }
+
+  /** Intervals are shorter than tickets live, and longer; an operator at times cannot wait. */
+  #drawRules(): RotationRules {
+    return {
+      intervalMs: this.#random.between(1_500, 4_000),
+      lifetimeMs: this.#random.chance(0.5) ? 1_000 : this.#random.between(1_000, 8_000),
+      silenceMsMax: SILENT_ELECTIONS * ELECTION_TICKS_MAX * TICK_MS,
+    };
   }
 
   get isGentle(): boolean {
@@ -215,6 +254,7 @@ export class Simulation {
       this.#heal();
       this.#settle();
       this.#checkOutcome();
+      this.#settleKeys();
     } finally {
       watcher = null;
     }
@@ -243,9 +283,11 @@ export class Simulation {
       disk: hasDisk ? new SimDisk(this.#queue, this.#random) : null,
       tickMs: TICK_MS * (0.9 + 0.2 * this.#random.next()),
       list: this.#list,
+      clockMs: this.#keys.drawClockMs(),
       life: null,
       heardMs: new Map(),
       reign: null,
+      electedMs: 0,
     };
     this.#servers.set(id, server);
     return server;
@@ -254,16 +296,19 @@ export class Simulation {
   #start(server: Server): void {
     if (server.life !== null || !this.#servers.has(server.id)) return;
     const { state, storage } = this.#open(server);
-    const life: Life = { member: undefined as never, state: '', isPaused: false, inbox: [] };
-    const stateMachine: StateMachine = {
-      apply: (data) => {
-        life.state += `${Buffer.from(data)},`;
-      },
-      snapshot: () => Buffer.from(life.state),
-      isReadable: () => true,
-      restore: (data) => {
-        life.state = Buffer.from(data).toString();
-      },
+    const stateMachine = new SimState(new this.#code.ReplicatedState());
+    const rotator = this.#keys.rotator(server, () => life);
+    const life: Life = {
+      member: undefined as never,
+      rotator,
+      state: stateMachine,
+      isPaused: false,
+      inbox: [],
+      held: new Set(),
+      issuing: null,
+      isSynced: false,
+      syncAtMs: 0,
+      gone: new Set(),
     };
     const options = {
       serverId: server.id,
@@ -271,7 +316,7 @@ export class Simulation {
       heartbeatTicks: 2,
       electionTicksMin: ELECTION_TICKS_MIN,
       electionTicksMax: ELECTION_TICKS_MAX,
-      proposalTicks: 60,
+      proposalTicks: PROPOSAL_TICKS,
       storageRetryTicks: 20,
       reservedEntries: 3,
       snapshotDistance: SNAPSHOT_DISTANCE,
@@ -290,8 +335,9 @@ export class Simulation {
     );
     Object.assign(life, { member });
     server.life = life;
+    this.#keys.begin(server, life);
     server.reign = null;
-    this.#scheduleTick(server, life);
+    this.#scheduleTick(server, life, 0);
   }
 
   #say(server: ServerId, message: string, fields: object = {}): void {
@@ -305,16 +351,31 @@ export class Simulation {
     return this.#code.WriteAheadLog.open(disk, PRIVATE_KEY, () => {});
   }
 
-  #scheduleTick(server: Server, life: Life): void {
+  /** What the server would find if it restarted now. */
+  #storedKeys({ disk }: Server): StoredKeys | null {
+    if (disk === null) return null;
+    const { state } = this.#code.WriteAheadLog.open(disk, PRIVATE_KEY, () => {});
+    if (state.kind === 'bound') return { snapshot: state.snapshot.data, entries: state.entries };
+    return state.legacy === null ? null : { snapshot: state.legacy.data, entries: [] };
+  }
+
+  #scheduleTick(server: Server, life: Life, ticks: number): void {
     this.#queue.after(server.tickMs, () => {
       if (server.life !== life) return;
       if (!life.isPaused) {
         life.member.tick();
         this.#redial(server, life);
         if (server.life === life) this.#checkContact(server, life);
+        if (server.life === life && ticks % ROTATION_TICKS === 0) this.#rotate(server, life);
       }
-      this.#scheduleTick(server, life);
+      this.#scheduleTick(server, life, ticks + 1);
     });
+  }
+
+  #rotate(server: Server, life: Life): void {
+    this.#keys.tick(server, life);
+    this.#keyChecker.changed(server);
+    this.#keyChecker.search(server);
   }
 
   /**
@@ -367,12 +428,13 @@ export class Simulation {
     const era = this.#eraOf(cluster, raft.id);
     // at its birth: its first entry may be on its own disk alone, or on some (figure 8)
     const isBorn = raft.role === ROLE.leader && era.checker.leads(raft);
+    if (isBorn) server.electedMs = this.#queue.now;
     if (isBorn && this.#isElectoral && !this.#isCalm && this.#random.chance(0.5)) {
       const afterMs = this.#random.chance(0.5) ? 0 : this.#random.between(0, 2 * this.#delayMaxMs);
       this.#queue.after(afterMs, () => this.#crash(server));
     }
     if (done === null) {
-      era.checker.holds(raft, server.life.state);
+      era.checker.holds(raft, server.life.state.text);
       return;
     }
     era.checker.appends(raft, done.entries);
@@ -380,8 +442,10 @@ export class Simulation {
     this.exercise.applied += done.committed.length;
     for (const { payload, index } of done.committed) {
       if (payload.kind === 'membership' && raft.role === ROLE.leader) this.exercise.membershipChanges++;
-      if (index > 1) this.#checkEra(era, payload.kind === 'command' ? Buffer.from(payload.data).toString() : null);
+      const isWord = payload.kind === 'command' && !isKeyCommand(payload.data);
+      if (index > 1) this.#checkEra(era, isWord ? Buffer.from(payload.data).toString() : null);
     }
+    if (done.committed.length > 0 || done.snapshot !== null) this.#keyChecker.changed(server);
     // most of all where a promise was made
     const promises = done.messages.some((m) => m.type === 'vote-response' && m.isGranted && !m.isPreVote);
     const crashRate = promises ? (this.#isElectoral ? 0.4 : 0.05) : 0.0005;
@@ -426,7 +490,7 @@ export class Simulation {
   // ---------------------------------------------------------------- network
 
   #send(from: ServerId, to: ServerId, message: PeerMessage): boolean {
-    if (this.#random.chance(this.#lossRate) || this.#cut.has(`${from}>${to}`)) {
+    if (this.#random.chance(this.#lossRate) || this.#isCut(from, to)) {
       this.exercise.messagesLost++;
       // the sender is told at times, as where a connection is down
       return this.#random.chance(0.5);
@@ -440,6 +504,11 @@ export class Simulation {
     return true;
   }
 
+  #isCut(from: ServerId, to: ServerId): boolean {
+    if (this.#isolated.size > 0 && (this.#isolated.has(from) || this.#isolated.has(to))) return true;
+    return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`);
+  }
+
   /** To whatever lives on that server by now. */
   #deliver(from: ServerId, to: ServerId, message: PeerMessage): void {
     const server = this.#servers.get(to);
@@ -449,10 +518,10 @@ export class Simulation {
   }
 
   #receive(server: Server, life: Life, from: ServerId, message: PeerMessage): void {
-    if (message.type === 'raft' && message.message.type === 'append-response') {
-      server.heardMs.set(message.message.from, this.#queue.now);
-    }
+    const isHeard = message.type === 'raft' && message.message.type === 'append-response';
+    if (isHeard) server.heardMs.set(message.message.from, this.#queue.now);
     life.member.receive(from, message);
+    if (isHeard && server.life === life) this.#keyChecker.heard(server, message.message.from);
   }
 
   #serverOf(id: MemberId): Server | undefined {
@@ -480,6 +549,10 @@ export class Simulation {
       this.isGentle ? [2_000, () => this.#changeList()] : [3_000, () => this.#wipe(this.#anyServer())],
       [2_500, () => this.kind === 'careless' && this.#changeListCarelessly()],
       [3_000, () => this.#wipeGently(this.#anyServer())],
+      [4_000, () => this.#isolate(this.#anyServer())],
+      [this.#rotationEveryMs, () => this.#keys.askForRotation(this.#anyServer())],
+      [10_000, () => this.#keys.revoke(this.#anyServer())],
+      [4_000, () => this.#setClock(this.#anyServer())],
     ];
     if (this.#isElectoral) faults.push([400, () => this.#toppleLeader()]);
     for (const [everyMs, fault] of this.#isDuel ? duel : faults) {
@@ -509,7 +582,7 @@ export class Simulation {
       if (error === null) {
         this.exercise.confirmed++;
         this.#confirmed.add(command);
-        if (!life.state.split(',').includes(command)) throw new Violation(`${command} is confirmed and not applied`);
+        if (!life.state.has(command)) throw new Violation(`${command} is confirmed and not applied`);
       } else if (error.code === 'unconfirmed') this.exercise.unconfirmed++;
       else {
         this.exercise.refused++;
@@ -533,6 +606,18 @@ export class Simulation {
       this.exercise.oneWayCuts++;
       for (const a of servers) for (const b of servers) if (this.#random.chance(0.25)) this.#cut.add(`${a}>${b}`);
     }
+  }
+
+  /** For longer than the network stays as it is: a rotation may go on without this server. */
+  #isolate({ id }: Server): void {
+    if (this.#isolated.has(id)) return;
+    this.exercise.isolations++;
+    this.#isolated.add(id);
+    this.#queue.after(this.#random.between(500, 8_000), () => this.#isolated.delete(id));
+  }
+
+  #setClock(server: Server): void {
+    server.clockMs = this.#keys.drawClockMs();
   }
 
   #handOver({ life }: Server): void {
@@ -599,6 +684,8 @@ export class Simulation {
     if (server.life !== life || !life.isPaused) return;
     life.isPaused = false;
     server.reign = null;
+    // timers whose time has passed run first
+    this.#keys.tick(server, life);
     for (const { from, message } of life.inbox.splice(0)) {
       if (server.life === life) this.#receive(server, life, from, message);
     }
@@ -755,9 +842,11 @@ export class Simulation {
   #heal(): void {
     this.#isCalm = true;
     this.#cut.clear();
+    this.#isolated.clear();
     this.#lossRate = this.#repeatRate = 0;
     this.#delayMaxMs = 5;
     for (const server of this.#servers.values()) {
+      server.clockMs = this.#keys.drawTrueClockMs();
       if (server.disk !== null) server.disk.isFull = server.disk.isSlow = false;
       this.#reload(server, this.#list);
       if (server.life === null) this.#start(server);
@@ -775,17 +864,34 @@ export class Simulation {
     this.#anyListed().life?.member.propose(Buffer.from(command), (result) => {
       error = result;
     });
-    const isApplied = ({ life }: Server) => life?.state.split(',').includes(command) === true;
+    const isApplied = ({ life }: Server) => life?.state.has(command) === true;
     while (!this.#list.every((id) => isApplied(this.#servers.get(id) as Server))) {
       if (error != null) throw new Violation(`liveness: a proposal fails once all is healed: ${error.message}`);
       this.#wait(end, `${command} applied everywhere`);
     }
   }
 
-  #wait(end: number, what: string): void {
-    if (this.#queue.now >= end) {
-      throw new Violation(`liveness: healed for ${SETTLE_MS} ms, and not ${what}: ${this.#describe()}`);
+  /** A rotation takes place; then all have the same ring, whole, and issue with the same key. */
+  #settleKeys(): void {
+    const { intervalMs, lifetimeMs } = this.#rules;
+    const lives = () => this.#list.flatMap((id) => this.#servers.get(id)?.life ?? []);
+    const end = this.#queue.now + 2 * intervalMs + PROPOSAL_TICKS * TICK_MS + KEYS_SLACK_MS;
+    const before = activeName(lives());
+    for (;;) {
+      const missing = whatIsUnsettled(lives()) ?? (activeName(lives()) === before ? 'another active key' : null);
+      if (missing === null) break;
+      this.#wait(end, missing);
     }
+    if (!this.#random.chance(LAST_KEY_CHANCE)) return;
+    const old = new Set(lives().flatMap(({ held }) => [...held]));
+    const last = this.#queue.now + Math.max(lifetimeMs, 2 * intervalMs) + 2 * intervalMs + KEYS_SLACK_MS;
+    while (lives().some(({ held }) => [...held].some((name) => old.has(name)))) {
+      this.#wait(last, 'the keys of before gone');
+    }
+  }
+
+  #wait(end: number, what: string): void {
+    if (this.#queue.now >= end) throw new Violation(`liveness: healed, and for long not ${what}: ${this.#describe()}`);
     this.#runUntil(this.#queue.now + SETTLE_STEP_MS);
   }
 
@@ -802,7 +908,7 @@ export class Simulation {
   #checkOutcome(): void {
     // for what was proposed in the storm and is applied only now
     this.#runUntil(this.#queue.now + 1_000);
-    const states = new Set(this.#list.map((id) => this.#servers.get(id)?.life?.state ?? ''));
+    const states = new Set(this.#list.map((id) => this.#servers.get(id)?.life?.state.text.words ?? ''));
     if (states.size > 1) throw new Violation(`the servers end with different states: ${[...states].join(' and ')}`);
     const state = ([...states][0] ?? '').split(',');
     const known = new Set(state);
@@ -827,4 +933,9 @@ export class Simulation {
       })
       .join('; ');
   }
+}
+
+function activeName([life]: readonly Life[]): string | null {
+  const active = life?.state.ring.active ?? null;
+  return active === null ? null : nameOf(active.bytes);
 }
