@@ -10,6 +10,7 @@ import type { Config, TlsConfig } from '../config/config.ts';
 import { loadOrExplain } from './check.ts';
 import { PACKAGE } from './package.ts';
 import { run } from './run.ts';
+import { table } from './table.ts';
 
 const TLS_PORT = 8443;
 
@@ -78,16 +79,19 @@ async function startBackends(config: Config): Promise<Worker | null> {
 }
 
 function explain([address = '', tlsAddress = '']: readonly string[]): void {
+  const hints = [
+    [`curl -i http://${address}/`, 'the first answer sets a cookie'],
+    [`curl -c jar -b jar http://${address}/`, 'the same backend each time'],
+    [`curl -k https://${tlsAddress}/`, 'TLS, with a certificate made for this run'],
+    [`npm run stekbal -- verify ${tlsAddress}`, 'TLS sessions resume'],
+    [`npx autocannon -c 100 -d 10 http://${address}/`, 'some load'],
+  ];
   process.stdout.write(`
-stekbal serves http://${address}/ in front of three demo backends. Try:
+stekbal serves http://${address}/ and https://${tlsAddress}/ in front of three demo backends. Try:
 
-  curl -i http://${address}/                         the first answer sets a cookie
-  curl -c jar -b jar http://${address}/              the same backend each time
-  curl -k https://${tlsAddress}/                     TLS, with a certificate that was made for this run
-  npm run stekbal -- verify ${tlsAddress}        does a session resume? between any number of addresses
-  npx autocannon -c 100 -d 10 http://${address}/     some load
+${table(hints.map(([command = '', what = '']) => [`  ${command}`, what])).join('\n')}
 
-Ctrl+C drains and ends. The configuration is config/quickstart.yaml.
+Ctrl+C drains and ends. The configuration is config/quickstart.yaml, with a TLS listener added to it.
 
 `);
 }

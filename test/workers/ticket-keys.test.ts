@@ -118,7 +118,7 @@ test('while another thread publishes, every view is one ring as it was published
   const name = Buffer.alloc(16);
   let changes = 0;
   const endMs = performance.now() + 30_000;
-  for (let { epoch } = keys; changes < 2_000; ) {
+  for (let { epoch } = keys; changes < 300; ) {
     if (performance.now() > endMs) assert.fail(`only ${changes} changes`);
     keys.refresh();
     if (keys.epoch === epoch) continue;

@@ -52,7 +52,7 @@ for (const ownsHandles of [true, false]) {
     ]) {
       const client = openClient(t, served.port, request);
       assert.equal(await client.ended, 'FIN');
-      assert.match(client.received, /^HTTP\/1.1 400 Bad Request\r\n[^]*\r\n\r\nthis port speaks TLS\n$/);
+      assert.match(client.received, /^HTTP\/1.1 400 Bad Request\r\n(.+\r\n)+\r\nthis port speaks TLS\n$/);
       client.socket.end();
       await once(client.socket, 'close');
     }
@@ -87,7 +87,7 @@ for (const ownsHandles of [true, false]) {
     const served = await serveTls(t, { means });
     const client = openClient(t, served.port, '\x16\x03\x01\x00\x08\x01\x00\x00\x04\x03\x03\x00\x00');
     await client.ended;
-    assert.match(client.received, /^\x15\x03/);
+    assert.ok(client.received.startsWith('\x15\x03'), JSON.stringify(client.received));
     await served.logged('TLS handshake failed');
   });
 
