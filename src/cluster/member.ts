@@ -530,6 +530,8 @@ export class Member {
     if (ready.snapshot !== null) this.#proposals.restored(ready.snapshot.index);
     for (const { index, term } of ready.committed) this.#proposals.applied(index, term);
     const { reservedEntries, snapshotDistance } = this.#options;
+    // a leader's snapshot has come while that was being written: it takes the place of all of this
+    if (raft.applied < raft.log.snapshot.index) return;
     if (!mustForget && raft.applied - raft.log.snapshot.index < snapshotDistance) return;
     const data = this.#ports.stateMachine.snapshot();
     if (data.length > SNAPSHOT_BYTES_MAX) throw new Error(`a state of ${data.length} bytes can be sent to nobody`);

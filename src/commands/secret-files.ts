@@ -1,7 +1,7 @@
 /** Files that nobody else may read. Main thread of a command. */
 
 import { randomBytes } from 'node:crypto';
-import { readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
 const MODE = 0o600;
@@ -14,6 +14,10 @@ const KEY_FILE = /^[0-9a-f]{32}\.key$/;
  */
 export function writeSecretFile(path: string, data: string | Uint8Array): string {
   const file = resolve(path);
+  // a link into a tmpfs must not become a file on a disk, nor a device one of the system's
+  if (lstatSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+    throw Object.assign(new Error(`${file} is there, and is not a regular file`), { code: 'EEXIST' });
+  }
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
   try {
     // wx: never into a file or through a link that someone else has put there

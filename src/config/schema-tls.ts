@@ -75,7 +75,7 @@ export const ticketKeysSchema = section(
   }),
   {
     description:
-      'Ticket keys from elsewhere: the first active key of a new cluster, so that sessions of a fleet that is migrated resume.',
+      'Ticket keys from elsewhere: the first active key of a new cluster, so that sessions of a fleet that is migrated resume. To be taken out after that: a cluster that has lost its memory would begin with it again.',
     type: 'map',
     default: 'none',
     json: {},
@@ -100,11 +100,16 @@ export const canarySchema = section(
     interval: duration({ min: 1_000, max: DAY }, { description: 'Time from one round to the next.', default: '60s' }),
     server_names: section(
       z.array(notation('name', parseServerName, { description: 'A name to send as SNI.' })).default([]),
-      { description: 'Names to send as SNI, each tried in turn.', type: 'list of names', default: 'no SNI', json: {} },
+      {
+        description: 'Names to send as SNI, one of them each time.',
+        type: 'list of names',
+        default: 'no SNI',
+        json: {},
+      },
     ),
   }),
   {
-    description: 'Try, while serving, that a session begun on each of the targets resumes on every other.',
+    description: 'Try, while serving, that a session begun at one of the targets, drawn at random, resumes at another.',
     type: 'map',
     default: 'off',
     json: {},

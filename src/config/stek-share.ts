@@ -4,7 +4,7 @@
  */
 
 import type { z } from 'zod';
-import { KEYS_MAX } from '../stek/key-ring.ts';
+import { SCHEDULED_KEYS_MAX } from '../stek/key-ring.ts';
 import { joinHostPort, type StekServer, type StekShareConfig } from './config.ts';
 import type { DiagnosticList } from './diagnostics.ts';
 import { checkFile, resolvePath } from './files.ts';
@@ -27,8 +27,6 @@ interface Place {
 
 const FILE_KEYS = ['root_cert_file', 'server_cert_file', 'server_key_file'];
 const ANY_INTEGER = { min: 0, max: Number.MAX_SAFE_INTEGER };
-/** The rest of the ring is for keys that operators ask for between the scheduled ones. */
-const SCHEDULED_KEYS_MAX = KEYS_MAX - 64;
 
 /** Reads and checks the section, everything at once; null when it is left out or faulty. */
 export function readStekShare(main: YamlSource, diagnostics: DiagnosticList): StekShareConfig | null {

@@ -57,6 +57,7 @@ export class Canary {
 
   /** The first round is an interval away: edges of a fleet that is started all at once may not be there yet. */
   start(): void {
+    if (this.#ending.signal.aborted) return;
     this.#timer = setTimeout(() => {
       this.#round = this.runRound().finally(() => {
         if (!this.#ending.signal.aborted) this.start();

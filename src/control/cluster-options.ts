@@ -4,7 +4,7 @@
 
 import type { ClusterOptions, PeeringOptions, ServerAddress } from '../cluster/types.ts';
 import type { Config, StekShareConfig } from '../config/config.ts';
-import { KEYS_MAX } from '../stek/key-ring.ts';
+import { SCHEDULED_KEYS_MAX } from '../stek/key-ring.ts';
 import type { RotationRules } from '../stek/rotation.ts';
 
 /** Of an edge without stek_share. No network is used: the address is for show. */
@@ -58,11 +58,11 @@ export function rotationRules({ stekShare, listeners }: Pick<Config, 'stekShare'
   const electionMs = stekShare?.electionTimeoutUpperBoundMs ?? ALONE_OPTIONS.timing.electionMaxMs;
   const intervalMs = stekShare?.keyUpdateIntervalMs ?? KEY_INTERVAL_MS;
   const lifetimesMs = listeners.flatMap(({ tls }) => tls?.ticketLifetimeMs ?? []);
-  // the configuration's check has no part in this where no listener speaks TLS
-  const unsaidMs = Math.min(TICKET_LIFETIME_MS, intervalMs * (KEYS_MAX / 2));
+  const wantedMs = lifetimesMs.length === 0 ? TICKET_LIFETIME_MS : Math.max(...lifetimesMs);
   return {
     intervalMs,
-    lifetimeMs: lifetimesMs.length === 0 ? unsaidMs : Math.max(...lifetimesMs),
+    // the file's check of this looks at what the file says, of which the interval waits for a restart
+    lifetimeMs: Math.min(wantedMs, intervalMs * SCHEDULED_KEYS_MAX),
     silenceMsMax: SILENT_ELECTIONS * electionMs,
   };
 }

@@ -202,6 +202,7 @@ export class Edge {
 
   async #stopCluster(): Promise<void> {
     this.#ending.abort();
+    this.keys.stop();
     const isRunning = await this.#joined?.then(
       () => true,
       () => false, // join() has said so

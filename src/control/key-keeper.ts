@@ -5,9 +5,17 @@
 
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type BoardStage, KeyBoard, NONE, STAGE_ACTIVE, STAGE_RETIRING, STAGE_STAGED } from '../boards/key-board.ts';
+import {
+  BOARD_KEYS_MAX,
+  type BoardStage,
+  KeyBoard,
+  NONE,
+  STAGE_ACTIVE,
+  STAGE_RETIRING,
+  STAGE_STAGED,
+} from '../boards/key-board.ts';
 import { type ClusterStatus, ProposalError } from '../cluster/types.ts';
-import { describeKey, type KeyCommand, type RingKey, type Stage } from '../stek/key-ring.ts';
+import { describeKey, KEYS_MAX, type KeyCommand, type RingKey, type Stage } from '../stek/key-ring.ts';
 import type { RotationRules } from '../stek/rotation.ts';
 import { type Leadership, Rotator } from '../stek/rotator.ts';
 import { keyId, nameOf, TICKET_KEY_BYTES, type TicketKey } from '../stek/ticket-key.ts';
@@ -21,11 +29,15 @@ import type { KeysStatus } from './status.ts';
 const TICK_MS = 100;
 /** An election at Traffic Server's timeouts takes as long. */
 const SYNC_RETRY_MS = 250;
+const IMPORT_UNUSED =
+  'ticket_keys: the cluster has keys already, so this one was not used; take it out, or a cluster that has lost its memory begins with it again';
 const BOARD_STAGE: Readonly<Record<Stage, BoardStage>> = {
   staged: STAGE_STAGED,
   active: STAGE_ACTIVE,
   retiring: STAGE_RETIRING,
 };
+
+if (KEYS_MAX > BOARD_KEYS_MAX) throw new RangeError('the ring does not fit its board');
 
 export interface KeyKeeperOptions {
   readonly state: ReplicatedState;
@@ -53,7 +65,7 @@ export class KeyKeeper {
   #reported: string | null = null;
   /**
    * All that was committed before the start has been applied. Until then the ring may be one that was read from a disk, and
-   * its active key retired or revoked meanwhile: no ticket is made with it.
+   * its keys retired or revoked meanwhile: no ticket is made with them, and none opened.
    */
   #isSynced = false;
 
@@ -66,17 +78,18 @@ export class KeyKeeper {
       newKey: (isFirst) => this.#newKey(isFirst),
       propose: (command, done) => void this.#propose(command).finally(done),
     });
+    this.#rotator.isLive = false;
   }
 
-  /** After the member of the cluster runs: goes on until the edge ends. */
+  /** After the member of the cluster runs; unless the edge ends already. */
   start(): void {
     if (this.#options.ending.aborted) return;
     this.#clock = setInterval(() => this.#tick(), TICK_MS);
-    this.#options.ending.addEventListener('abort', () => this.stop(), { once: true });
     this.#tick();
     void this.#sync();
   }
 
+  /** Before the member leaves its cluster. Not before: while it drains it may lead, and nobody else rotates then. */
   stop(): void {
     if (this.#clock !== null) clearInterval(this.#clock);
     this.#clock = null;
@@ -90,7 +103,7 @@ export class KeyKeeper {
   /** The ring has changed: the listener threads see it from now on. */
   stateChanged(): void {
     this.#isStale = true;
-    if (this.#options.state.ring.keys.length > 0) {
+    if (this.#isSynced && this.#options.state.ring.keys.length > 0) {
       this.#importKey?.fill(0);
       this.#importKey = null;
     }
@@ -169,16 +182,16 @@ export class KeyKeeper {
 
   /** What is applied here once this command is includes all that was committed before it. Goes on until it is. */
   async #sync(): Promise<void> {
-    const { ending, propose } = this.#options;
-    while (!ending.aborted) {
-      const isApplied = await propose(encodeCommand({ kind: 'sync' })).then(
-        () => true,
-        () => false,
-      );
-      if (isApplied) break;
+    const { ending, log, state } = this.#options;
+    while (!ending.aborted && !(await this.#isProposed({ kind: 'sync' }))) {
       await sleep(SYNC_RETRY_MS, undefined, { signal: ending }).catch(() => {});
     }
-    this.#isSynced = !ending.aborted;
+    if (ending.aborted) return;
+    this.#observe();
+    this.#isSynced = this.#rotator.isLive = true;
+    const { ring } = state;
+    const isUnused = this.#importKey !== null && ring.keys.length > 0 && ring.find(nameOf(this.#importKey)) === null;
+    if (isUnused) log.warn(IMPORT_UNUSED);
     this.stateChanged();
   }
 
@@ -186,7 +199,7 @@ export class KeyKeeper {
     const issuing = this.#isSynced ? this.#rotator.issuing : null;
     if (!this.#isStale && issuing === this.#issuing) return;
     this.#isStale = false;
-    const { keys } = this.#options.state.ring;
+    const keys = this.#isSynced ? this.#options.state.ring.keys : [];
     this.board.publish(
       keys.map(({ bytes, stage }) => ({ bytes, stage: BOARD_STAGE[stage] })),
       issuing === null ? NONE : keys.indexOf(issuing),
@@ -219,14 +232,20 @@ export class KeyKeeper {
 
   /** A step that is not confirmed is taken again, by whoever leads then. */
   async #propose(command: KeyCommand): Promise<void> {
+    await this.#isProposed(command);
+    if (command.kind === 'key-mint') command.key.fill(0);
+  }
+
+  /** Whether it is committed and applied here. */
+  async #isProposed(command: KeyCommand | { readonly kind: 'sync' }): Promise<boolean> {
     try {
       await this.#options.propose(encodeCommand(command));
+      return true;
     } catch (error) {
       if (!(error instanceof ProposalError) && !this.#options.ending.aborted) {
-        this.#options.log.error({ err: error }, `a change of the ticket keys could not be proposed: ${command.kind}`);
+        this.#options.log.error({ err: error }, `could not be proposed to the cluster: ${command.kind}`);
       }
-    } finally {
-      if (command.kind === 'key-mint') command.key.fill(0);
+      return false;
     }
   }
 

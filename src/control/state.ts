@@ -122,9 +122,7 @@ function readSnapshot(data: Uint8Array): Parts {
   try {
     const { version, salt, pools, keys } = decode(data) as Record<string, unknown>;
     if (version !== SNAPSHOT_VERSION || (salt !== null && typeof salt !== 'string')) throw new TypeError();
-    // a snapshot of a version that had no keys
-    const ring = keys === undefined ? new KeyRing() : KeyRing.fromSnapshot(keys);
-    return { salt, edits: PoolEdits.fromSnapshot(pools), ring };
+    return { salt, edits: PoolEdits.fromSnapshot(pools), ring: KeyRing.fromSnapshot(keys) };
   } catch {
     throw new Error('the snapshot of the replicated state is not one that this version reads');
   }

@@ -129,6 +129,7 @@ export class Supervisor {
       await this.kill();
       throw error;
     }
+    if (this.#isDraining) throw new Error('draining');
     this.#watch = setInterval(() => this.#checkHeartbeats(), HEARTBEAT_CHECK_MS);
     return this.#listeners.map((l) => l.address);
   }

@@ -14,6 +14,11 @@ import { keyId, nameOf, TICKET_KEY_BYTES, type TicketKey } from './ticket-key.ts
 
 /** Bounds a board, a snapshot (64 KiB), and the search for a key by its name. */
 export const KEYS_MAX = 1_024;
+/** Of these, the ones that time brings about; the rest is for rotations that somebody asks for. */
+export const SCHEDULED_KEYS_MAX = KEYS_MAX - 64;
+
+/** ECMA-262, section 21.4.1.1. */
+const TIME_MS_MAX = 8.64e15;
 
 export type Stage = 'staged' | 'active' | 'retiring';
 
@@ -46,7 +51,7 @@ export class KeyRing {
   #keys: RingKey[] = [];
   #isRotationWanted = false;
 
-  /** In the order in which they came. The bytes are the ring's own: zeroed when the key is gone. */
+  /** In the order in which they came; another array after each change. The bytes are the ring's own: zeroed when the key is gone. */
   get keys(): readonly RingKey[] {
     return this.#keys;
   }
@@ -108,7 +113,7 @@ export class KeyRing {
 
   #mint(key: TicketKey, atMs: number): RingEffect {
     if (this.staged !== null || this.#keys.length >= KEYS_MAX || this.find(nameOf(key)) !== null) return 'none';
-    this.#keys.push({ bytes: copyOf(key), stage: 'staged', sinceMs: atMs, activeSinceMs: 0 });
+    this.#keys = [...this.#keys, { bytes: copyOf(key), stage: 'staged', sinceMs: atMs, activeSinceMs: 0 }];
     return 'changed';
   }
 
@@ -163,9 +168,9 @@ export function isTicketKey(value: unknown): value is TicketKey {
   return value instanceof Uint8Array && value.length === TICKET_KEY_BYTES;
 }
 
-/** Unix time in ms. */
+/** Unix time in ms, which a Date can hold. */
 export function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= TIME_MS_MAX;
 }
 
 /** Not slice(): a Buffer's is a view of the same memory, which here is the log's. */

@@ -84,8 +84,12 @@ function isHeldByAll({ members, stagedIndex, ledMs }: RotationView, { silenceMsM
   });
 }
 
-/** Whoever was cut off while the key was active may still make tickets with it. */
+/**
+ * Whoever was cut off while the key was active may still make tickets with it. It may have learnt late that the key was:
+ * as long after the leader as a member may be silent.
+ */
 function isOver({ ageMs }: RotationView, rules: RotationRules, key: RingKey): boolean {
-  const activeMs = key.sinceMs - key.activeSinceMs;
-  return ageMs(key) >= rules.lifetimeMs && ageMs(key) + activeMs >= issuingMsMax(rules);
+  // of two clocks, maybe
+  const activeMs = Math.max(0, key.sinceMs - key.activeSinceMs);
+  return ageMs(key) >= rules.lifetimeMs && ageMs(key) + activeMs >= issuingMsMax(rules) + rules.silenceMsMax;
 }

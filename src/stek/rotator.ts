@@ -31,6 +31,8 @@ export interface RotatorPorts {
 
 export class Rotator {
   rules: RotationRules;
+  /** What changes in the ring has just happened. Not so while a log is read that may be old. */
+  isLive = true;
   readonly #ports: RotatorPorts;
   readonly #ages = new KeyAges();
   #nowMs = 0;
@@ -68,7 +70,7 @@ export class Rotator {
   /** Takes a look at the ring and the clocks alone: to be called at each change of the ring, whose time then counts. */
   observe(nowMs: number, steadyMs: number): void {
     this.#nowMs = nowMs;
-    this.#ages.observe(this.#ports.ring(), nowMs, steadyMs);
+    this.#ages.observe(this.#ports.ring(), nowMs, steadyMs, this.isLive);
   }
 
   /** Of a key of the ring, as of the last look, ms. */

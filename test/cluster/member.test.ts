@@ -742,6 +742,18 @@ test('an erasure in the midst of a batch takes what stands before and after it i
   assert.deepEqual([host.machine.words, Buffer.from(stored.snapshot.data).toString()], [['x'], 'x']);
 });
 
+test('an erasure whose write was slow gives way to a snapshot that has come meanwhile', () => {
+  const host = boundHost();
+  host.storage.mode = 'held';
+  host.raftMessage(CLUSTER, append([ERASE, 'x'], { commit: 3 }));
+  const { membership } = host.raft;
+  const snapshot = { index: 9, term: 2, membership, data: Buffer.from('y z') };
+  host.raftMessage(CLUSTER, { ...append([]), type: 'snapshot-request', snapshot } as Message);
+  host.storage.release();
+  assert.deepEqual([host.raft.applied, host.machine.words], [9, ['y', 'z']]);
+  assert.equal(keptBy(host).stored.snapshot.index, 9);
+});
+
 test('entries that are not applied yet stay behind the snapshot of an erasure', () => {
   const host = boundHost();
   host.raftMessage(CLUSTER, append([ERASE, 'x', 'y'], { commit: 2 }));

@@ -16,19 +16,19 @@ test('a file is for its owner alone, also where it replaces one that was not', (
   assert.deepEqual(readdirSync(folder), ['keys']);
 });
 
-test('a link is replaced, and what it leads to stays as it is', (t) => {
+test('a link stays as it is, and so does what it leads to', (t) => {
   const folder = temporaryFolder(t);
   const [link, target] = [join(folder, 'link'), join(folder, 'target')];
   writeFileSync(target, 'theirs');
   symlinkSync(target, link);
-  writeSecretFile(link, 'ours');
-  assert.deepEqual([lstatSync(link).isSymbolicLink(), readFileSync(target, 'utf8')], [false, 'theirs']);
+  assert.throws(() => writeSecretFile(link, 'ours'), /link is there, and is not a regular file/);
+  assert.deepEqual([lstatSync(link).isSymbolicLink(), readFileSync(target, 'utf8')], [true, 'theirs']);
 });
 
 test('where it cannot be written, the system says why, and nothing is left behind', (t) => {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'taken'));
-  assert.throws(() => writeSecretFile(join(folder, 'taken'), 'x'), { code: 'EISDIR' });
+  assert.throws(() => writeSecretFile(join(folder, 'taken'), 'x'), { code: 'EEXIST' });
   assert.throws(() => writeSecretFile(join(folder, 'none', 'keys'), 'x'), { code: 'ENOENT' });
   assert.deepEqual(readdirSync(folder), ['taken']);
 });

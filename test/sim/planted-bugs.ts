@@ -12,9 +12,9 @@ import { type Focus, Simulation } from './simulation.ts';
 
 export interface PlantedBug {
   readonly name: string;
-  /** What of the source becomes what. */
   /** The kind of run in which it shows, where it shows in others too rarely. */
   readonly focus?: Focus;
+  /** What of the source becomes what. */
   readonly edits: readonly { readonly file: string; readonly from: string; readonly to: string }[];
 }
 
@@ -120,7 +120,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       'const reached = membership.voters.map(indexOf)',
       'const reached = [...membership.voters, ...membership.learners].map(indexOf)',
     ]),
-    focus: { kind: 'careless' },
+    focus: { kind: 'careless', isDuel: false, hasKeys: false },
   },
   bug('begins a membership change before the last is committed (thesis, 4.1)', [
     'raft/raft.ts',
@@ -151,11 +151,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     'this.log.restore(snapshot);',
     'this.log.restore(snapshot); this.#applied = snapshot.index;',
   ]),
-  bug('does not repeat a probe that says where the logs agree, so that a lost snapshot is never sent again', [
-    'raft/raft.ts',
-    "if (state === 'probe' || (state === 'replicate' && next <= this.log.lastIndex)) this.#sendAppend(to);",
-    "if (state !== 'snapshot' && next <= this.log.lastIndex) this.#sendAppend(to);",
-  ]),
+  {
+    ...bug('does not repeat a probe that says where the logs agree, so that a lost snapshot is never sent again', [
+      'raft/raft.ts',
+      "if (state === 'probe' || (state === 'replicate' && next <= this.log.lastIndex)) this.#sendAppend(to);",
+      "if (state !== 'snapshot' && next <= this.log.lastIndex) this.#sendAppend(to);",
+    ]),
+    focus: { hasKeys: false },
+  },
   bug('believes the commit index beyond what it has compared (paper, figure 2)', [
     'raft/raft.ts',
     'this.#commitUpTo(Math.min(request.commit, agreed));',
@@ -176,11 +179,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       '{ from: this.#calledAs ?? this.id, term: this.#term, ...draft }',
     ],
   ),
-  bug('founds a cluster of those alone that agreed to it, beside one that lives', [
-    'cluster/member.ts',
-    'members.find((id) => serverOf(id) === s) ?? placeholder(s)).sort();',
-    'members.find((id) => serverOf(id) === s) ?? placeholder(s)).filter((id) => members.includes(id)).sort();',
-  ]),
+  {
+    ...bug('founds a cluster of those alone that agreed to it, beside one that lives', [
+      'cluster/member.ts',
+      'members.find((id) => serverOf(id) === s) ?? placeholder(s)).sort();',
+      'members.find((id) => serverOf(id) === s) ?? placeholder(s)).filter((id) => members.includes(id)).sort();',
+    ]),
+    focus: { kind: 'gentle', isDuel: false, hasKeys: false },
+  },
   bug(
     'founds a cluster with fewer than a majority',
     [
@@ -210,11 +216,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     '(silentMs ?? ledMs) >= silenceMsMax',
     '(silentMs ?? silenceMsMax) >= silenceMsMax',
   ]),
-  bug('activates a key without asking the learners', [
-    'cluster/member-status.ts',
-    'return [...voters, ...learners]',
-    'void learners; return [...voters]',
-  ]),
+  {
+    ...bug('activates a key without asking the learners', [
+      'cluster/member-status.ts',
+      'return [...voters, ...learners]',
+      'void learners; return [...voters]',
+    ]),
+    focus: { kind: 'gentle', hasKeys: true },
+  },
   bug('leaves the former active key active', [
     'stek/key-ring.ts',
     "return key.stage === 'active' ? { ...key, stage: 'retiring', sinceMs: atMs } : key;",
@@ -225,18 +234,21 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     'const { active } = this.#ports.ring();',
     'const { staged, active: current } = this.#ports.ring(); const active = staged ?? current;',
   ]),
-  bug('never stops issuing', [
-    'stek/rotator.ts',
-    'active !== null && this.ageMs(active) < issuingMsMax(this.rules) ? active : null',
-    'void issuingMsMax, active',
-  ]),
+  {
+    ...bug('never stops issuing', [
+      'stek/rotator.ts',
+      'active !== null && this.ageMs(active) < issuingMsMax(this.rules) ? active : null',
+      'void issuingMsMax, active',
+    ]),
+    focus: { isClockTrue: true, hasKeys: true },
+  },
   {
     ...bug('retires a key without waiting for those that are cut off', [
       'stek/rotation.ts',
-      '&& ageMs(key) + activeMs >= issuingMsMax(rules)',
-      '',
+      'ageMs(key) + activeMs >=',
+      'Number.POSITIVE_INFINITY >=',
     ]),
-    focus: { isClockTrue: true },
+    focus: { isClockTrue: true, hasKeys: true },
   },
   bug('keeps a key in its log that is gone from its ring', [
     'cluster/member.ts',

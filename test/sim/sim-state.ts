@@ -17,7 +17,7 @@ export interface StateText {
 }
 
 export class SimState implements StateMachine {
-  /** Called after each command of the ring's, and with null after a restore. */
+  /** Called after each command that has changed the ring, and with null after a restore. */
   onKeys: (command: Uint8Array | null) => void = () => {};
   readonly #state: ReplicatedState;
   #words = '';
@@ -26,6 +26,9 @@ export class SimState implements StateMachine {
 
   constructor(state: ReplicatedState) {
     this.#state = state;
+    state.onChange = () => {
+      this.#keys = null;
+    };
   }
 
   get ring(): ReplicatedState['ring'] {
@@ -47,8 +50,7 @@ export class SimState implements StateMachine {
       return false;
     }
     const mustForget = this.#state.apply(data);
-    this.#keys = null;
-    this.onKeys(data);
+    if (this.#keys === null) this.onKeys(data);
     return mustForget;
   }
 
@@ -67,7 +69,6 @@ export class SimState implements StateMachine {
     const { words, state } = partsOf(data);
     this.#words = latin1(words);
     this.#state.restore(state);
-    this.#keys = null;
     this.onKeys(null);
   }
 }

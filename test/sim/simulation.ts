@@ -66,6 +66,7 @@ export interface Focus {
   readonly kind?: Simulation['kind'];
   readonly isDuel?: boolean;
   readonly isClockTrue?: boolean;
+  readonly hasKeys?: boolean;
 }
 
 /** A cluster that came into being. */
@@ -136,6 +137,7 @@ export class Simulation {
   readonly #eras = new Map<ClusterId, Era>();
   /** The server list as its operator has it by now. */
   #list: readonly ServerId[];
+  readonly #hasKeys: boolean;
   readonly #rules: RotationRules;
   readonly #rotationEveryMs: number;
   readonly #keys: KeyDriver;
@@ -201,6 +203,8 @@ export class Simulation {
       memoriesSearched: 0,
       disksSearched: 0,
     };
+    // what a rotation commits covers up what shows in a quiet log
+    this.#hasKeys = focus.hasKeys ?? this.#random.chance(0.85);
     this.#rules = this.#drawRules();
     this.#rotationEveryMs = this.#random.pick([400, 4_000]);
     const isClockTrue = focus.isClockTrue ?? this.#random.chance(0.5);
@@ -373,6 +377,7 @@ export class Simulation {
   }
 
   #rotate(server: Server, life: Life): void {
+    if (!this.#hasKeys) return;
     this.#keys.tick(server, life);
     this.#keyChecker.changed(server);
     this.#keyChecker.search(server);
@@ -549,11 +554,14 @@ export class Simulation {
       this.isGentle ? [2_000, () => this.#changeList()] : [3_000, () => this.#wipe(this.#anyServer())],
       [2_500, () => this.kind === 'careless' && this.#changeListCarelessly()],
       [3_000, () => this.#wipeGently(this.#anyServer())],
+    ];
+    const keyFaults: [number, () => void][] = [
       [4_000, () => this.#isolate(this.#anyServer())],
       [this.#rotationEveryMs, () => this.#keys.askForRotation(this.#anyServer())],
       [10_000, () => this.#keys.revoke(this.#anyServer())],
       [4_000, () => this.#setClock(this.#anyServer())],
     ];
+    if (this.#hasKeys) faults.push(...keyFaults);
     if (this.#isElectoral) faults.push([400, () => this.#toppleLeader()]);
     for (const [everyMs, fault] of this.#isDuel ? duel : faults) {
       const again = () => {
@@ -685,7 +693,7 @@ export class Simulation {
     life.isPaused = false;
     server.reign = null;
     // timers whose time has passed run first
-    this.#keys.tick(server, life);
+    this.#rotate(server, life);
     for (const { from, message } of life.inbox.splice(0)) {
       if (server.life === life) this.#receive(server, life, from, message);
     }
@@ -873,7 +881,8 @@ export class Simulation {
 
   /** A rotation takes place; then all have the same ring, whole, and issue with the same key. */
   #settleKeys(): void {
-    const { intervalMs, lifetimeMs } = this.#rules;
+    if (!this.#hasKeys) return;
+    const { intervalMs, lifetimeMs, silenceMsMax } = this.#rules;
     const lives = () => this.#list.flatMap((id) => this.#servers.get(id)?.life ?? []);
     const end = this.#queue.now + 2 * intervalMs + PROPOSAL_TICKS * TICK_MS + KEYS_SLACK_MS;
     const before = activeName(lives());
@@ -884,7 +893,7 @@ export class Simulation {
     }
     if (!this.#random.chance(LAST_KEY_CHANCE)) return;
     const old = new Set(lives().flatMap(({ held }) => [...held]));
-    const last = this.#queue.now + Math.max(lifetimeMs, 2 * intervalMs) + 2 * intervalMs + KEYS_SLACK_MS;
+    const last = this.#queue.now + Math.max(lifetimeMs, 2 * intervalMs) + silenceMsMax + 2 * intervalMs + KEYS_SLACK_MS;
     while (lives().some(({ held }) => [...held].some((name) => old.has(name)))) {
       this.#wait(last, 'the keys of before gone');
     }

@@ -141,22 +141,22 @@ const CASES: Record<string, Case> = {
     step: retire(1),
   },
   'with a short lifetime a retiring key stays while a member that was cut off may still make tickets with it': {
-    keys: { 1: ['retiring', INTERVAL_MS - 1, INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
+    keys: { 1: ['retiring', INTERVAL_MS + SILENCE_MS - 1, INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
     rules: { lifetimeMs: 10 },
     step: null,
   },
-  'which it does for twice the interval from its activation': {
-    keys: { 1: ['retiring', INTERVAL_MS, INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
+  'which it does for twice the interval from when it learnt of the activation, at the latest when it fell silent': {
+    keys: { 1: ['retiring', INTERVAL_MS + SILENCE_MS, INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
     rules: { lifetimeMs: 10 },
     step: retire(1),
   },
   'a key that was rotated early stays for as long': {
-    keys: { 1: ['retiring', 2 * INTERVAL_MS - 2, 1], 2: ['active', 0], 3: ['staged', 0] },
+    keys: { 1: ['retiring', 2 * INTERVAL_MS + SILENCE_MS - 2, 1], 2: ['active', 0], 3: ['staged', 0] },
     rules: { lifetimeMs: 10 },
     step: null,
   },
-  'a key that retires by a clock behind the one that activated it stays longer, not shorter': {
-    keys: { 1: ['retiring', 2 * INTERVAL_MS, -INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
+  'a key that retires by a clock behind the one that activated it counts as never active': {
+    keys: { 1: ['retiring', 2 * INTERVAL_MS + SILENCE_MS - 1, -100 * INTERVAL_MS], 2: ['active', 0], 3: ['staged', 0] },
     rules: { lifetimeMs: 10 },
     step: null,
   },
