@@ -1,6 +1,6 @@
 /**
- * What all edges of a cluster agree on: the affinity salt, the pool edits and the ring of ticket keys. Pure: no clock, no chance; the same entries
- * give the same state everywhere. Main thread.
+ * What all edges of a cluster agree on: the affinity salt, the pool edits and the ring of ticket keys. Pure: no clock, no
+ * chance; the same entries give the same state everywhere. Main thread.
  *
  * A further part takes a command in state-command.ts, a case in `apply`, and a key in the snapshot.
  */

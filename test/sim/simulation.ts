@@ -298,7 +298,8 @@ export class Simulation {
   }
 
   #start(server: Server): void {
-    if (server.life !== null || !this.#servers.has(server.id)) return;
+    // one that was removed while it was down does not come back in the place of a new one with its id
+    if (server.life !== null || this.#servers.get(server.id) !== server) return;
     const { state, storage } = this.#open(server);
     const stateMachine = new SimState(new this.#code.ReplicatedState());
     const rotator = this.#keys.rotator(server, () => life);
