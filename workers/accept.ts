@@ -19,6 +19,10 @@ export interface AcceptedHandle {
   onread: (bytes?: ArrayBuffer) => void;
   /** Ours: who is told of what `readHandle` reads. */
   reader?: HandleReader | null;
+  /** In all. */
+  readonly bytesRead: number;
+  /** Ours: of these, what the reader has been told of. */
+  bytesSeen?: number;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
   readStop(): number;
@@ -109,8 +113,14 @@ export function plainAddress(address: string | undefined): string {
 }
 
 function onHandleRead(this: AcceptedHandle, bytes?: ArrayBuffer): void {
-  if (bytes === undefined) this.reader?.onHandleEnd();
-  else this.reader?.onHandleBytes(new Uint8Array(bytes));
+  if (bytes === undefined) {
+    this.reader?.onHandleEnd();
+    return;
+  }
+  // Node cuts a buffer that is nearly full to what was read by a length that is not shown here
+  const length = this.bytesRead - (this.bytesSeen ?? 0);
+  this.bytesSeen = this.bytesRead;
+  this.reader?.onHandleBytes(new Uint8Array(bytes, 0, length));
 }
 
 function ignore(): void {}
@@ -133,7 +143,7 @@ function createShellServer(
 
 function canAdopt(handle: AcceptedHandle | null): handle is AcceptedHandle {
   if (handle === null) return false;
-  return METHODS.every((method) => typeof handle[method] === 'function');
+  return METHODS.every((method) => typeof handle[method] === 'function') && typeof handle.bytesRead === 'number';
 }
 
 const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'close'] as const;

@@ -61,6 +61,7 @@ class ListenerThread {
     const keys = new TicketKeys(new KeyBoard(task.keys));
     this.#context = new ThreadContext(task.thread, row, log, accessLog, keys, task.settings);
     this.#tls = new TlsListeners(this.#context);
+    this.#tls.onHandshakeOver = () => this.#finishIfDrained();
     this.#pools = task.boards.map((buffer) => new NodePool(new RouteBoard(buffer), this.#context));
   }
 
@@ -109,6 +110,8 @@ class ListenerThread {
   #onConnection(stream: AcceptedStream, traits: ListenerTraits): Downstream {
     const connection = new Downstream(stream, this.#context, traits, this.#onGone);
     this.#connections.add(connection);
+    // a handshake that was under way when the drain began: the request that came with its end is answered
+    if (this.#context.isDraining) setImmediate(() => connection.drain());
     return connection;
   }
 
@@ -137,6 +140,7 @@ class ListenerThread {
 
   #cut(): void {
     this.#connectionsCut = this.#connections.size;
+    this.#tls.cut();
     for (const connection of this.#connections) connection.cut();
     // their ends are told, and logged, in the next turns of the event loop
     setTimeout(() => void this.#finish(), CUT_GRACE_MS);
@@ -144,11 +148,12 @@ class ListenerThread {
 
   readonly #onGone = (connection: Downstream): void => {
     this.#connections.delete(connection);
-    if (this.#context.isDraining) this.#finishIfDrained();
+    this.#finishIfDrained();
   };
 
   #finishIfDrained(): void {
-    if (this.#connections.size === 0) void this.#finish();
+    const isDone = this.#connections.size === 0 && this.#tls.handshakes === 0;
+    if (this.#context.isDraining && isDone) void this.#finish();
   }
 
   async #finish(): Promise<void> {

@@ -10,11 +10,13 @@
  *     opening   1: the ticket is opened. 2: and a new one is issued. 0: a full handshake
  *
  * Resumption must not cross from one group of certificates to another (RFC 6066 section 3), so a ticket says which it
- * was issued for, in its IV, which the ticket's MAC covers. 96 bits of it stay random:
+ * was issued for, in its IV, which the ticket's MAC covers. 64 bits of it are random, and no bit of it can be foreseen:
  *
  *   0   random          8
- *   8   random          4
- *   12  the 4 before XOR the group's tag
+ *   8   the first 4 of these XOR a mark: the ticket is stekbal's
+ *   12  the second 4    XOR the group's tag
+ *
+ * Without the mark a ticket is of another program that shares the keys, such as HAProxy, and draws its IVs freely.
  */
 
 import { randomFillSync } from 'node:crypto';
@@ -36,8 +38,10 @@ export interface TicketScope {
 
 const TICKET = { refused: 0, taken: 1, renewed: 2 } as const;
 const IV_BYTES = 16;
-const RANDOM_BYTES = 12;
+const RANDOM_BYTES = 8;
+const MARK_AT = 8;
 const TAG_AT = 12;
+const MARK = 0x7374_656b;
 /** Random bytes are fetched this many at once: a call for each IV would cost more than the ticket. */
 const POOL_BYTES = RANDOM_BYTES * 512;
 
@@ -45,8 +49,6 @@ const POOL_BYTES = RANDOM_BYTES * 512;
 export class Tickets {
   /** A ticket was opened since somebody set this to false. */
   hasOpened = false;
-  /** The tags of all groups that this thread serves now. */
-  groups: ReadonlySet<number> = new Set();
 
   readonly #keys: TicketKeys;
   readonly #count: (stat: Stat) => void;
@@ -97,10 +99,9 @@ export class Tickets {
     return this.#keys.encrypting !== null && (isTls13 || stage === STAGE_RETIRING);
   }
 
-  /** Neither ours nor unknown: an unknown tag is of a program that shares our keys, such as nginx, and draws its IVs freely. */
   #isOfAnotherGroup(own: number, iv: Buffer): boolean {
-    const tag = iv.readInt32LE(TAG_AT) ^ iv.readInt32LE(TAG_AT - 4);
-    return tag !== own && this.groups.has(tag);
+    const isOurs = (iv.readInt32LE(MARK_AT) ^ iv.readInt32LE(0)) === MARK;
+    return isOurs && (iv.readInt32LE(TAG_AT) ^ iv.readInt32LE(4)) !== own;
   }
 
   #fillIv(tag: number): void {
@@ -110,7 +111,8 @@ export class Tickets {
     }
     this.#pool.copy(this.#iv, 0, this.#poolUsed, this.#poolUsed + RANDOM_BYTES);
     this.#poolUsed += RANDOM_BYTES;
-    this.#iv.writeInt32LE(this.#iv.readInt32LE(TAG_AT - 4) ^ tag, TAG_AT);
+    this.#iv.writeInt32LE(this.#iv.readInt32LE(0) ^ MARK, MARK_AT);
+    this.#iv.writeInt32LE(this.#iv.readInt32LE(4) ^ tag, TAG_AT);
   }
 
   #answer(result: 1 | 2, key: HeldKey): TicketReply {

@@ -6,13 +6,16 @@
  * ticket says for which certificates it was made: what an operator must know of, and what is better than no resumption.
  */
 
-import { constants } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import type { SecureContext, SecureContextOptions } from 'node:tls';
-import type { CertificateSettings } from '../src/boards/listener-task.ts';
+import type { CertificateSettings, TlsSettings } from '../src/boards/listener-task.ts';
 import { installTicketCallback, type TicketScope, type Tickets } from './ticket-callback.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import { proveTicketCallback } from './ticket-proof.ts';
 import type { TicketSupport } from './tls-contexts.ts';
+
+/** OpenSSL takes no more. */
+const SESSION_ID_CONTEXT_CHARS = 32;
 
 /** Resolves to why the callback cannot be used, or null where it can. */
 export type TicketProver = (certificate: CertificateSettings) => Promise<string | null>;
@@ -66,9 +69,12 @@ class OptionSupport implements TicketSupport {
     return this.#keys.epoch;
   }
 
-  options(): SecureContextOptions {
+  /** No IV can say which group a ticket is for: here each has a session id context of its own. */
+  options({ tag }: TicketScope, { sessionIdContext }: TlsSettings): SecureContextOptions {
     const key = this.#keys.encrypting;
-    return key === null ? { secureOptions: constants.SSL_OP_NO_TICKET } : { ticketKeys: key.bytes };
+    if (key === null) return { secureOptions: constants.SSL_OP_NO_TICKET };
+    const context = createHash('sha256').update(`${sessionIdContext}\0${tag}`).digest('hex');
+    return { ticketKeys: key.bytes, sessionIdContext: context.slice(0, SESSION_ID_CONTEXT_CHARS) };
   }
 
   install(): void {}

@@ -17,6 +17,8 @@ export interface TlsAcceptorOptions {
   readonly contexts: TlsContexts;
   /** Makes the owner of a connection whose handshake is done. */
   readonly onSecure: (stream: AcceptedStream) => StreamOwner;
+  /** Called when a handshake is over; where it was a success, after `onSecure`. */
+  readonly onHandshakeOver: () => void;
   /** False: the documented way, which is what is left where Node's inner parts do not look as expected. */
   readonly ownsHandles: boolean;
 }
@@ -30,8 +32,10 @@ export class TlsAcceptor {
   readonly server: Server;
   #contexts: TlsContexts;
   readonly #handshakes = new Set<Handshake>();
+  readonly #onHandshakeOver: () => void;
 
-  constructor({ context, tickets, contexts, onSecure, ownsHandles }: TlsAcceptorOptions) {
+  constructor({ context, tickets, contexts, onSecure, onHandshakeOver, ownsHandles }: TlsAcceptorOptions) {
+    this.#onHandshakeOver = onHandshakeOver;
     this.context = context;
     this.tickets = tickets;
     this.onSecure = onSecure;
@@ -53,14 +57,25 @@ export class TlsAcceptor {
     this.#contexts = contexts;
   }
 
-  /** Ends the handshakes that are under way. */
+  /** Handshakes under way. */
+  get handshakes(): number {
+    return this.#handshakes.size;
+  }
+
+  /** Ends what has not said hello yet. A handshake goes on: its client may have sent a request with its last flight. */
   drain(): void {
+    for (const handshake of this.#handshakes) if (!handshake.hasBegun) handshake.cut();
+  }
+
+  /** Ends all handshakes. */
+  cut(): void {
     for (const handshake of this.#handshakes) handshake.cut();
   }
 
   /** A handshake is over, one way or the other. */
   forget(handshake: Handshake): void {
     this.#handshakes.delete(handshake);
+    this.#onHandshakeOver();
   }
 
   #begin(source: AcceptedHandle | Socket): void {

@@ -23,10 +23,7 @@ export class CertificateGroups {
     if (first === undefined) throw new RangeError('a TLS listener has at least one certificate');
     const known = new Map<string, CertificateGroup>();
     this.fallback = groupOf(certificates.filter(canStandFor(first)), certificates, known);
-    for (const name of new Set(certificates.flatMap(({ names }) => names))) {
-      const serving = certificates.filter(({ names }) => names.includes(name));
-      this.#byName.set(name, groupOf(serving, certificates, known));
-    }
+    for (const [name, serving] of byName(certificates)) this.#byName.set(name, groupOf(serving, certificates, known));
   }
 
   /** The group for `serverName`, in lower case: of that name, else of the wildcard one label above it. */
@@ -37,10 +34,14 @@ export class CertificateGroups {
     const dot = serverName.indexOf('.');
     return (dot > 0 ? this.#byName.get(`*${serverName.slice(dot)}`) : undefined) ?? this.fallback;
   }
+}
 
-  get all(): readonly CertificateGroup[] {
-    return [...new Set([this.fallback, ...this.#byName.values()])];
+function byName(certificates: readonly CertificateSettings[]): Map<string, CertificateSettings[]> {
+  const serving = new Map<string, CertificateSettings[]>();
+  for (const certificate of certificates) {
+    for (const name of new Set(certificate.names)) serving.set(name, [...(serving.get(name) ?? []), certificate]);
   }
+  return serving;
 }
 
 /** A certificate can be shown in the place of `first`: it has all of its names. */

@@ -17,7 +17,7 @@ export interface TicketSupport {
   /** Contexts made before this changed are not used any more. */
   generation(): number;
   /** What a context needs to be made with. */
-  options(): SecureContextOptions;
+  options(scope: TicketScope, settings: TlsSettings): SecureContextOptions;
   install(context: SecureContext, scope: TicketScope): void;
 }
 
@@ -45,7 +45,7 @@ export class TlsContexts {
   readonly settings: TlsSettings;
   readonly #groups: CertificateGroups;
   readonly #tickets: TicketSupport;
-  #plain = new Map<CertificateGroup, SecureContext>();
+  #tls12 = new Map<CertificateGroup, SecureContext>();
   #tls13 = new Map<CertificateGroup, SecureContext>();
   #generation: number;
 
@@ -55,20 +55,15 @@ export class TlsContexts {
     this.#groups = new CertificateGroups(settings.certificates);
     this.#tickets = tickets;
     this.#generation = tickets.generation();
-    for (const { cert, key } of settings.certificates) createSecureContext({ ca: [], cert, key });
+    // the others were tried when the file was read, and a thread cannot stand still for thousands of them
     this.choose('', true);
-  }
-
-  /** The tags of its groups of certificates. */
-  get tags(): readonly number[] {
-    return this.#groups.all.map(({ tag }) => tag);
   }
 
   /** The context for a client that asks for `serverName`. */
   choose(serverName: string, isTls13: boolean): SecureContext {
     if (this.#generation !== this.#tickets.generation()) this.#startAnew();
     const group = this.#groups.find(serverName);
-    const made = isTls13 ? this.#tls13 : this.#plain;
+    const made = isTls13 ? this.#tls13 : this.#tls12;
     let context = made.get(group);
     if (context === undefined) {
       context = this.#create(group, isTls13);
@@ -79,12 +74,12 @@ export class TlsContexts {
 
   #startAnew(): void {
     this.#generation = this.#tickets.generation();
-    this.#plain = new Map();
+    this.#tls12 = new Map();
     this.#tls13 = new Map();
   }
 
   #create(group: CertificateGroup, isTls13: boolean): SecureContext {
-    const { secureOptions = 0, ...tickets } = this.#tickets.options();
+    const { secureOptions = 0, ...tickets } = this.#tickets.options({ tag: group.tag, isTls13 }, this.settings);
     const options = contextOptions(this.settings, group.certificates, isTls13);
     const context = createSecureContext({
       ...options,

@@ -63,6 +63,11 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
     else readHandle(this.#source, this);
   }
 
+  /** Its hello has come. */
+  get hasBegun(): boolean {
+    return this.#stream !== null;
+  }
+
   onHandleBytes(bytes: Uint8Array): void {
     const held = this.#held;
     held?.append(bytes, 0, bytes.length);
@@ -93,8 +98,10 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
       return;
     }
     this.#countSecure(stream);
+    // the owner first: a thread that drains ends when it has neither handshakes nor connections
+    const owner = this.#acceptor.onSecure(stream);
     this.#finish();
-    stream.handOver(this.#acceptor.onSecure(stream));
+    stream.handOver(owner);
   }
 
   onHandshakeEnd(): void {

@@ -14,6 +14,9 @@ import { TlsAcceptor } from './tls-accept.ts';
 import { type TicketSupport, TlsContexts } from './tls-contexts.ts';
 import { CAN_OWN_HANDLES } from './tls-stream.ts';
 
+const FALLBACK =
+  'the ticket callback does not work on this Node: one key at a time, so each rotation ends all TLS sessions';
+
 /** What this Node cannot do can be tried by these on one that can. */
 export interface TlsMeans {
   /** In place of the proof that a thread begins with. */
@@ -23,6 +26,8 @@ export interface TlsMeans {
 }
 
 export class TlsListeners {
+  /** Called whenever a handshake is over. */
+  onHandshakeOver: () => void = () => {};
   readonly #context: ThreadContext;
   readonly #means: TlsMeans;
   readonly #tickets: Tickets;
@@ -52,10 +57,10 @@ export class TlsListeners {
       tickets: this.#tickets,
       contexts,
       onSecure,
+      onHandshakeOver: () => this.onHandshakeOver(),
       ownsHandles: this.#means.ownsHandles ?? CAN_OWN_HANDLES,
     });
     this.#acceptors.set(index, acceptor);
-    this.#knowGroups();
     return acceptor.server;
   }
 
@@ -67,13 +72,24 @@ export class TlsListeners {
         const settings = listeners[index];
         if (settings !== null && settings !== undefined) this.#move(index, acceptor, settings, support);
       }
-      this.#knowGroups();
     });
   }
 
-  /** Ends all handshakes that are under way. */
+  /** Handshakes under way. */
+  get handshakes(): number {
+    let sum = 0;
+    for (const acceptor of this.#acceptors.values()) sum += acceptor.handshakes;
+    return sum;
+  }
+
+  /** Ends what has not said hello yet; the handshakes that are under way go on. */
   drain(): void {
     for (const acceptor of this.#acceptors.values()) acceptor.drain();
+  }
+
+  /** Ends all handshakes. */
+  cut(): void {
+    for (const acceptor of this.#acceptors.values()) acceptor.cut();
   }
 
   #move(index: number, acceptor: TlsAcceptor, settings: TlsSettings, support: TicketSupport): void {
@@ -85,16 +101,8 @@ export class TlsListeners {
     }
   }
 
-  /** Tickets of one group open in no other, on any listener of this thread. */
-  #knowGroups(): void {
-    this.#tickets.groups = new Set([...this.#acceptors.values()].flatMap(({ contexts }) => contexts.tags));
-  }
-
   #chooseSupport(certificate: CertificateSettings): Promise<TicketSupport> {
-    const onFallback = (reason: string) =>
-      this.#context.log.warn('ticket callback does not work', {
-        reason,
-      });
+    const onFallback = (reason: string) => this.#context.log.warn(FALLBACK, { reason });
     return chooseTicketSupport(this.#context.ticketKeys, this.#tickets, certificate, onFallback, this.#means.prove);
   }
 }

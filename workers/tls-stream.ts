@@ -123,7 +123,7 @@ export class TlsStream extends TLSSocket implements AcceptedStream {
     // a TLS 1.3 session that began without one verifies as well
     if (certificate === undefined) return 'no certificate';
     // a resumed session's certificate is not verified again
-    return Date.parse(certificate.validTo) < Date.now() ? 'CERT_HAS_EXPIRED' : null;
+    return Date.parse(certificate.validTo) >= Date.now() ? null : 'CERT_HAS_EXPIRED';
   }
 
   /** Breaks the connection off by a RST, without TLS's own end. */
@@ -159,7 +159,7 @@ export class TlsStream extends TLSSocket implements AcceptedStream {
 
   #onError(error: NodeJS.ErrnoException): void {
     this.#cause ??= error;
-    // a fault in a record, past the handshake, is only told
+    // of a fault in a record, past the handshake, Node tells, and leaves the socket open
     this.destroy();
   }
 

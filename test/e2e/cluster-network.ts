@@ -30,6 +30,20 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** What the admin API on a unix socket answers to GET, as it is. */
+export function textOf(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = http.get({ socketPath, path, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve(text));
+    });
+    request.on('error', reject);
+  });
+}
+
 /** Asks the admin API on a unix socket. */
 export function ask<T>(socketPath: string, method: string, path: string, body?: object): Promise<Answer<T>> {
   const headers = body === undefined ? {} : { 'content-type': 'application/json' };

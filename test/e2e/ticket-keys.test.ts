@@ -7,11 +7,13 @@ import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import tls from 'node:tls';
 import { promisify } from 'node:util';
 import type { ServerId } from '../../src/cluster/types.ts';
 import type { EdgeStatus, KeysStatus } from '../../src/control/status.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
+import { textOf } from './cluster-network.ts';
 import { eventually, requirePeer, temporaryFolder } from './harness.ts';
 import {
   clientAuthority,
@@ -184,6 +186,44 @@ clusterTest(
   },
 );
 
+clusterTest(
+  'an edge that comes back alone opens no ticket: its keys may have been revoked meanwhile',
+  ticketFleet({ servers: 3 }),
+  async (_, cluster) => {
+    await startIssuing(cluster);
+    const port = await tlsPort(cluster, 1);
+    const sessions = await Promise.all(TLS_VERSIONS.map(async (version) => (await visit(port, { version })).session));
+    await cluster.kill(3);
+    await eventually(async () => (await cluster.ask(1, 'POST', '/keys/revoke')).status === 200, 'a revocation');
+    await Promise.all([cluster.kill(1), cluster.kill(2)]);
+    await cluster.start(3);
+    for (const [i, version] of TLS_VERSIONS.entries()) {
+      const { isReused, answer } = await visit(await tlsPort(cluster, 3), { version, session: sessions[i] as Buffer });
+      assert.match(answer, /^HTTP\/1.1 200/);
+      assert.equal(isReused, false, version);
+    }
+  },
+);
+
+clusterTest(
+  'a leader that drains for long leads on: the next key becomes active meanwhile',
+  ticketFleet({ servers: 3 }),
+  async (t, cluster) => {
+    await startIssuing(cluster);
+    const { serverId: leader } = await cluster.leader();
+    const other = cluster.ids.find((id) => id !== leader) as ServerId;
+    // a request whose body never ends holds the drain up
+    const client = tls.connect({ host: '127.0.0.1', port: await tlsPort(cluster, leader), rejectUnauthorized: false });
+    t.after(() => client.destroy());
+    client.on('error', () => {});
+    client.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n1');
+    await eventually(async () => (await metric(cluster, leader, 'full')) >= 1, 'the handshake');
+    cluster.program(leader).child.kill('SIGTERM');
+    await cluster.program(leader).logged(({ msg }) => msg.startsWith('draining'));
+    assert.equal((await cluster.ask(other, 'POST', '/keys/rotate')).status, 200);
+  },
+);
+
 const DOMAINS = [tlsListener(), tlsListener('client_ca_file: clients.pem'), tlsListener('session_id_context: other')];
 
 clusterTest(
@@ -228,6 +268,13 @@ clusterTest('no ticket crosses from one site to another', ticketFleet({ servers:
     }
   }
 });
+
+/** Handshakes of a server so far. */
+async function metric(cluster: ClusterHarness, id: ServerId, result: 'full' | 'resumed'): Promise<number> {
+  const text = await textOf(cluster.file(id, 'admin.sock'), '/metrics');
+  const counts = text.matchAll(new RegExp(`^stekbal_tls_handshakes_total\\{result="${result}".*\\} (\\d+)$`, 'gm'));
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
 
 /** Waits until every edge holds the ring: what a start waits for. */
 async function startIssuing(cluster: ClusterHarness): Promise<void> {

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TICKET_KEY_BYTES } from '../../src/stek/ticket-key.ts';
 import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
+import { textOf } from './cluster-network.ts';
 import { eventually, runToEnd } from './harness.ts';
 import { ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
 import { TLS_VERSIONS, visit } from './tls-client.ts';
@@ -31,7 +31,8 @@ clusterTest(
     const gather = async () => {
       for (const key of await exportedKeys(cluster)) keys.add(key);
       for (const version of TLS_VERSIONS) await visit(port, { version });
-      for (const path of ['/status', '/keys', '/metrics']) answers.push(await textOf(cluster, path));
+      for (const path of ['/status', '/keys', '/metrics'])
+        answers.push(await textOf(cluster.file(1, 'admin.sock'), path));
       return keys.size > 6;
     };
     await eventually(gather, 'some rotations');
@@ -78,21 +79,6 @@ function formsOf(hex: string): string[] {
   const base64 = [0, 1, 2].map((skip) => bytes.subarray(skip, skip + 12).toString('base64'));
   const list = Array.from(bytes.subarray(0, 8)).join(',');
   return [hex, hex.toUpperCase(), ...base64, bytes.toString('latin1'), list, list.replaceAll(',', ', ')];
-}
-
-function textOf(cluster: ClusterHarness, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socketPath = cluster.file(1, 'admin.sock');
-    http
-      .get({ socketPath, path, agent: false }, (response) => {
-        let text = '';
-        response.on('data', (chunk) => {
-          text += chunk;
-        });
-        response.on('end', () => resolve(text));
-      })
-      .on('error', reject);
-  });
 }
 
 /** The main thread's heap: all strings in it, and no contents of buffers. */

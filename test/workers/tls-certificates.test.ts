@@ -57,7 +57,7 @@ test('groups of the same certificates are one group, whatever name led there', (
   const groups = new CertificateGroups([fake('one', ['a.example', '*.a.example']), fake('two', ['b.example'])]);
   assert.equal(groups.find('a.example'), groups.find('x.a.example'));
   assert.equal(groups.find('a.example'), groups.fallback);
-  assert.deepEqual(groups.all, [groups.fallback, groups.find('b.example')]);
+  assert.notEqual(groups.find('b.example'), groups.fallback);
 });
 
 test('a tag depends on the names alone: not on their order, the keys, or what else is served', () => {

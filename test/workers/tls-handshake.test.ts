@@ -124,14 +124,37 @@ for (const ownsHandles of [true, false]) {
     assert.deepEqual([fields.client, fields.reason], ['127.0.0.1', 'ECONNRESET']);
   });
 
-  test(`${how}a drain ends handshakes that are under way, and counts none as failed`, async (t) => {
+  test(`${how}a drain ends what has not said hello, lets handshakes go on, and counts none as failed`, async (t) => {
     const served = await serveTls(t, { means });
     const hello = (await helloBytes()).toString('latin1');
-    const clients = ['', '\x16', hello].map((bytes) => openClient(t, served.port, bytes));
-    await clients[2]?.until((received) => received.length > 0);
+    const [silent, begun, late] = ['', '\x16', hello].map((bytes) => openClient(t, served.port, bytes));
+    await late?.until((received) => received.length > 0);
+    const { length } = late?.received ?? '';
     served.listeners.drain();
-    await Promise.all(clients.map(({ ended }) => ended));
-    assert.equal(served.count('handshakesFailed'), 0);
+    await Promise.all([silent?.ended, begun?.ended]);
+    assert.equal(served.listeners.handshakes, 1);
+    // the server's flight is answered by nonsense: it is still there to say so
+    late?.socket.write(Buffer.from('170303001100112233445566778899aabbccddeeff00', 'hex'));
+    await late?.until((received) => received.length > length);
+    served.listeners.cut();
+    await late?.ended;
+    assert.equal(served.listeners.handshakes, 0);
+  });
+
+  test(`${how}of a first read that nearly fills its buffer no byte is taken that did not come`, async (t) => {
+    const served = await serveTls(t, { means });
+    // a hello of 65,000 bytes in four records that lacks its last 500
+    const message = Buffer.alloc(65_004 - 500, 1);
+    message.writeUInt32BE(0x0100_0000 + 65_000, 0);
+    const records = Array.from({ length: 4 }, (_, i) => {
+      const fragment = message.subarray(i * 16_384, (i + 1) * 16_384);
+      return Buffer.concat([Buffer.from([0x16, 3, 1, fragment.length >> 8, fragment.length & 0xff]), fragment]);
+    });
+    const client = openClient(t, served.port, Buffer.concat(records).toString('latin1'));
+    await eventually(() => client.socket.writableLength === 0, 'all of it to be sent');
+    client.socket.end();
+    const { fields } = await served.logged('TLS handshake failed');
+    assert.equal(fields.reason, 'client left', 'it would be "not TLS" with more bytes');
   });
 
   test(`${how}an offer of protocols without http/1.1 is refused with the alert for it`, async (t) => {

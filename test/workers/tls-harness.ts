@@ -112,7 +112,7 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
   const listeners = new TlsListeners(context, means);
   const servers = await Promise.all(settings.map((one, i) => listeners.create(i, one, onSecure)));
   t.after(() => {
-    listeners.drain();
+    listeners.cut();
     for (const connection of connections) connection.cut();
     for (const server of servers) server.close();
     pool.closeIdle();
