@@ -100,7 +100,11 @@ test('the keys are listed by their ids, rotated and revoked', async (t) => {
   };
   const idOf = ({ keys }: KeysStatus, wanted: Stage) => keys.find(({ stage }) => stage === wanted)?.id;
   // the first two keys come by themselves
-  await eventually(async () => idOf(await keysOf('GET', '/keys'), 'staged') !== undefined, 'a staged key');
+  const hasBoth = async () => {
+    const keys = await keysOf('GET', '/keys');
+    return idOf(keys, 'active') !== undefined && idOf(keys, 'staged') !== undefined;
+  };
+  await eventually(hasBoth, 'an active key and a staged one');
   const before = await keysOf('GET', '/keys');
   assert.match(idOf(before, 'active') ?? '', /^[0-9a-f]{8}$/);
   assert.deepEqual([before.isIssuing, before.intervalMs, before.lifetimeMs], [true, 3_600_000, 86_400_000]);
