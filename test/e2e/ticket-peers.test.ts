@@ -1,10 +1,8 @@
 /** HAProxy with the keys that stekbal exports: each resumes what the other issued. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createAuthority } from '../cluster/certificates.ts';
@@ -13,6 +11,7 @@ import { freePort } from './cluster-network.ts';
 import { eventually, requirePeer, runToEnd, temporaryFolder } from './harness.ts';
 import { ticketFleet, tlsPort } from './ticket-fleet.ts';
 import { TLS_VERSIONS, visit } from './tls-client.ts';
+import { startPeer } from './tls-peers.ts';
 
 const hasHaproxy = spawnSync('haproxy', ['-v']).status === 0;
 
@@ -86,31 +85,5 @@ async function startHaproxy(t: TestContext, keys: string, node: string): Promise
     ...['frontend f', `  ${bind}`, '  default_backend b', 'backend b', `  server s ${node}`, ''],
   ];
   writeFileSync(join(folder, 'haproxy.cfg'), lines.join('\n'));
-  const child = spawn('haproxy', ['-f', join(folder, 'haproxy.cfg')], { stdio: ['ignore', 'ignore', 'pipe'] });
-  endWith(t, child);
-  let said = '';
-  child.stderr?.on('data', (chunk) => {
-    said += chunk;
-  });
-  await eventually(
-    () => canConnect(port),
-    () => `HAProxy to listen; it said ${said}`,
-  );
-  return port;
-}
-
-function endWith(t: TestContext, child: ChildProcess): void {
-  t.after(async () => {
-    if (child.exitCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-  });
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect({ port, host: '127.0.0.1' });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
+  return startPeer(t, 'haproxy', ['-f', join(folder, 'haproxy.cfg')], port);
 }

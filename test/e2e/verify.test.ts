@@ -1,19 +1,18 @@
 /** `stekbal verify` against its own fleet, and against nginx, HAProxy and openssl with shared keys and without. */
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createAuthority } from '../cluster/certificates.ts';
 import { startTlsServer } from '../control/tls-servers.ts';
 import { clusterTest } from './cluster-harness.ts';
 import { freePort } from './cluster-network.ts';
-import { eventually, requirePeer, runToEnd, temporaryFolder } from './harness.ts';
+import { requirePeer, runToEnd, temporaryFolder } from './harness.ts';
 import { ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
+import { startPeer } from './tls-peers.ts';
 
 interface Probe {
   readonly protocol: string;
@@ -171,29 +170,4 @@ http {
 `,
   );
   return startPeer(t, 'nginx', ['-e', 'stderr', '-c', file], port);
-}
-
-/** Resolves to the port, once something listens there. */
-async function startPeer(t: TestContext, command: string, args: readonly string[], port: number): Promise<number> {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = once(child, 'exit');
-  t.after(() => {
-    child.kill('SIGKILL');
-    return exited;
-  });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  const what = () => `${command} to listen; it said ${said}`;
-  await eventually(() => canConnect(port), what);
-  return port;
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect({ port, host: '127.0.0.1' });
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }
