@@ -57,6 +57,7 @@ test('the packed package, installed into an empty folder, runs stekbal quickstar
     void exited.then(() => reject(new Error(output)));
   });
   assert.match((await get(port)).body, /^backend 127\.0\.0\.1:\d+ answered GET \//);
+  assert.doesNotMatch(output, /ticket callback does not work/);
   child.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null]);
 });
