@@ -2,8 +2,8 @@
  * How a listener thread makes and opens tickets: by the callback where this Node proves that it works, else by the
  * documented option. Listener threads.
  *
- * The option holds one key. With it each rotation ends every session made before, nothing is counted or renewed, and no
- * ticket says for which certificates it was made: what an operator must know of, and what is better than no resumption.
+ * The option holds one key. With it each rotation ends every session made before, and no ticket is counted or renewed:
+ * what an operator must know of, and what is better than no resumption.
  */
 
 import { constants, createHash } from 'node:crypto';
@@ -35,7 +35,7 @@ export async function chooseTicketSupport(
 }
 
 /** Every key of the ring, by the callback. */
-export class CallbackSupport implements TicketSupport {
+class CallbackSupport implements TicketSupport {
   readonly #tickets: Tickets;
 
   constructor(tickets: Tickets) {

@@ -49,7 +49,7 @@ export class TlsContexts {
   #tls13 = new Map<CertificateGroup, SecureContext>();
   #generation: number;
 
-  /** Throws where a certificate or a CA cannot be used. */
+  /** Throws where the default certificate or a CA cannot be used; of the others, the handshakes that want them fail. */
   constructor(settings: TlsSettings, tickets: TicketSupport) {
     this.settings = settings;
     this.#groups = new CertificateGroups(settings.certificates);

@@ -80,12 +80,13 @@ export class Edge {
       helper: this.#helper,
       onOutgrown: (index, buffer) => this.#supervisor.replaceBoard(index, buffer),
     });
+    const propose = (data: Uint8Array) => this.#cluster.propose(data);
     this.keys = new KeyKeeper({
       state: this.#state,
       rules: rotationRules(config),
       importKey: config.ticketKeys?.importKey ?? null,
       clusterStatus: () => this.#cluster.status(),
-      propose: (data) => this.#cluster.propose(data),
+      propose,
       ending: this.#ending.signal,
       log,
     });
@@ -107,7 +108,6 @@ export class Edge {
     this.#canary = config.canary === null ? null : new Canary({ config: config.canary, log });
     const report: ClusterOptions['report'] = (level, message, fields) => log[level](fields ?? {}, message);
     this.#cluster = createCluster(clusterOptions(config, { stateMachine: this.#state, report }));
-    const propose = (data: Uint8Array) => this.#cluster.propose(data);
     this.pools = new PoolEditor(this.#pools, this.#state, propose);
     const needsSalt = routing.routes.some(({ salt }) => salt === null);
     this.#salt = needsSalt ? new ClusterSalt(this.#state, propose, this.#ending.signal, log) : null;
@@ -240,7 +240,7 @@ export class Edge {
     if (isDeepStrictEqual(listeners, this.#config.listeners)) return;
     this.#supervisor.replaceTls(listeners.map(({ tls }) => tls && tlsSettings(tls)));
     const files = changedTlsFiles(this.#config.listeners, listeners);
-    this.#log.info({ files }, 'new connections get the TLS settings of the file; files that were changed');
+    this.#log.info({ files }, 'new connections get the TLS settings of the file');
   }
 
   /** False, with the reason in the log, where the cluster goes on as it was. */

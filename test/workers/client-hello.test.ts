@@ -1,12 +1,10 @@
 /** What a ClientHello asks for: every split, every fragmentation, every malformation, and real clients' hellos. */
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import net from 'node:net';
 import { test } from 'node:test';
-import tls from 'node:tls';
 import fc from 'fast-check';
 import { ClientHello, HELLO, HELLO_BYTES_MAX, type HelloOutcome } from '../../workers/client-hello.ts';
+import { helloOf } from './tls-harness.ts';
 
 const SERVER_NAME = 0;
 const SUPPORTED_VERSIONS = 43;
@@ -267,18 +265,4 @@ function vector(lengthBytes: number, data: Buffer): Buffer {
   const length = Buffer.alloc(lengthBytes);
   length.writeUIntBE(data.length, 0, lengthBytes);
   return Buffer.concat([length, data]);
-}
-
-async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  const client = tls.connect({ port, host: '127.0.0.1', ...options });
-  client.on('error', () => {});
-  const [socket] = (await once(server, 'connection')) as [net.Socket];
-  const [bytes] = (await once(socket, 'data')) as [Buffer];
-  client.destroy();
-  socket.destroy();
-  server.close();
-  return bytes;
 }

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { AddressInfo, ListenOptions } from 'node:net';
+import net, { type AddressInfo, type ListenOptions } from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { MessageChannel } from 'node:worker_threads';
@@ -266,4 +266,19 @@ export async function visit(t: TestContext, port: number, options: ClientOptions
   client.socket.end();
   await client.ended;
   return { isResumed, session, common };
+}
+
+/** A client's hello, as it comes with one read. */
+export async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const client = tls.connect({ port, host: '127.0.0.1', ...options });
+  client.on('error', () => {});
+  const [socket] = (await once(server, 'connection')) as [net.Socket];
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  client.destroy();
+  socket.destroy();
+  server.close();
+  return bytes;
 }
