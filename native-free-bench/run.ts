@@ -15,6 +15,7 @@ import { run as proxiedRequests } from './macro-requests.ts';
 import { run as cookieScan } from './micro-cookie-scan.ts';
 import { run as headParser } from './micro-head-parser.ts';
 import { run as routeLookup } from './micro-route-lookup.ts';
+import { run as serviceCounts } from './micro-service-counts.ts';
 
 export interface Figure {
   readonly name: string;
@@ -22,7 +23,12 @@ export interface Figure {
   readonly value: number;
 }
 
-const micro = { 'head parser': headParser, 'cookie scan': cookieScan, 'route look-up': routeLookup };
+const micro = {
+  'head parser': headParser,
+  'cookie scan': cookieScan,
+  'route look-up': routeLookup,
+  'counting of requests': serviceCounts,
+};
 const macro = { 'proxied requests, CPU time of the whole program': proxiedRequests };
 
 const argv = process.argv.slice(2);

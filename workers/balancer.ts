@@ -5,7 +5,7 @@
 
 import type { FoundNode } from '../src/affinity/route-table.ts';
 import { type OpenNodes, openNodeAt, openNodeOfWeight, readOpenNodes, weightOf } from '../src/affinity/selection.ts';
-import { NODE_UP } from '../src/boards/route-board.ts';
+import { NODE_DOWN } from '../src/boards/route-board.ts';
 import type { NodePool } from './node-pool.ts';
 import type { UpstreamNode } from './upstream-node.ts';
 
@@ -29,7 +29,10 @@ export class Balancer {
     this.#pool = pool;
   }
 
-  /** An open node that is not in `tried`; null where there is none. A node left out for a while is better than none. */
+  /**
+   * An open node that is not in `tried`; null where there is none. One whose requests fail is better than none; one whose
+   * health checks fail is not.
+   */
   choose(tried: readonly UpstreamNode[]): UpstreamNode | null {
     readOpenNodes(this.#pool.board, this.#open);
     if (this.#open.count === 0) return null;
@@ -97,7 +100,7 @@ export class Balancer {
     const start = this.#position++;
     for (let i = 0; i < this.#open.count; i++) {
       if (!openNodeAt(this.#pool.board, (start + i) % this.#open.count, this.#found)) continue;
-      if (this.#pool.board.stateOf(this.#found.slot) !== NODE_UP) continue;
+      if (this.#pool.board.stateOf(this.#found.slot) === NODE_DOWN) continue;
       const node = this.#pool.resolve(this.#found);
       if (node === null || tried.includes(node)) continue;
       if (this.#pool.isUsable(node)) return node;

@@ -34,6 +34,9 @@ type State = (typeof STATE)[keyof typeof STATE];
 const LINGER_SILENCE_MS = 5_000;
 const LINGER_MS_MAX = 30_000;
 
+/** In a drain, how long a connection may take to bring its first request. */
+const FIRST_REQUEST_GRACE_MS = 1_000;
+
 const NO_SERVICE = 'no service for this Host';
 
 /** How a listener's connections differ from another's. */
@@ -53,6 +56,8 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
   #forwardedLines = '';
   #idleTimeoutMs: number;
   #bodyTimeoutMs = 0;
+  /** A request has come. */
+  #hasServed = false;
   /** A part of a head has come, and the time for the whole is running. */
   #isInHead = false;
   #state: State = STATE.head;
@@ -164,9 +169,14 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
     }
   }
 
-  /** Ends the connection when it is idle now, or else after the request in progress. */
+  /**
+   * Ends the connection when it is idle now, or else after the request in progress. One that has brought none yet was made
+   * for one: it may be on its way.
+   */
   drain(): void {
-    if (this.#state === STATE.head && !this.#hasBegunHead) this.#closeGracefully();
+    if (this.#state !== STATE.head || this.#hasBegunHead) return;
+    if (this.#hasServed) this.#closeGracefully();
+    else this.#context.wheel.arm(this, FIRST_REQUEST_GRACE_MS);
   }
 
   /** Cuts the connection. */
@@ -296,11 +306,12 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
       return past;
     }
     this.#isInHead = false;
+    this.#hasServed = true;
     this.#context.count('requestsTotal');
     const service = this.#traits.routes.serviceFor(bytes, head.hostStart, head.hostEnd);
     this.#state = STATE.exchange;
     if (service === null) {
-      this.#context.countResponse(404);
+      this.#context.unservedCounts.answered(404);
       this.#context.log.info('request refused', { client: this.clientAddress, status: 404, reason: NO_SERVICE });
       this.#context.accessLog?.refused(this.clientAddress, 404, NO_SERVICE);
       this.stream.write(localResponse(404, { close: true, withoutBody: head.isHead }), 'latin1');
@@ -323,8 +334,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
   }
 
   #fault(fault: MessageFault): void {
-    this.#context.count('requestsRejected');
-    this.#context.countResponse(fault.status);
+    this.#context.unservedCounts.answered(fault.status);
     this.#context.log.info('request refused', {
       client: this.clientAddress,
       status: fault.status,

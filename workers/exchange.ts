@@ -19,6 +19,7 @@ import type { RequestHead } from './http1/request-head.ts';
 import { type Hop, localResponse, rewriteRequest } from './http1/rewrite.ts';
 import { RELAY, type RelayHost, type RelayOutcome, ResponseRelay } from './response-relay.ts';
 import type { Choice, Service } from './service.ts';
+import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Tunnel } from './tunnel.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
@@ -53,6 +54,9 @@ export class Exchange implements UpstreamUser, RelayHost {
   readonly #response: ResponseRelay;
   readonly #choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
   #service: Service | null = null;
+  #counts: ServiceCounts;
+  /** performance.now() when the head had been read. */
+  #startedMs = 0;
   #state: State = STATE.over;
   #node: UpstreamNode | null = null;
   #upstream: UpstreamConnection | null = null;
@@ -73,6 +77,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   constructor(client: ExchangeClient, context: ThreadContext) {
     this.#client = client;
     this.#context = context;
+    this.#counts = context.unservedCounts;
     this.#response = new ResponseRelay(client.stream, context, this);
   }
 
@@ -93,6 +98,8 @@ export class Exchange implements UpstreamUser, RelayHost {
   /** Begins with a parsed head. The body's bytes follow through `onRequestBytes`, once `takesBody`. */
   begin(service: Service, bytes: Buffer, head: RequestHead, hop: Hop): void {
     this.#service = service;
+    this.#counts = this.#context.countsOf(service.settings.id);
+    this.#startedMs = performance.now();
     this.#entry = this.#context.accessLog?.begin(bytes, head, this.#client.clientAddress) ?? null;
     this.#node = null;
     this.#tried = NONE;
@@ -134,7 +141,9 @@ export class Exchange implements UpstreamUser, RelayHost {
   /** The client is gone, or cannot be served any more. */
   abort(): void {
     if (this.#state === STATE.over) return;
-    this.#logAccess('aborted', this.#response.status || CLIENT_LEFT, 'client left');
+    const status = this.#response.status || CLIENT_LEFT;
+    this.#logAccess('aborted', status, 'client left');
+    this.#count(status);
     this.#letGo(false);
     this.#state = STATE.over;
   }
@@ -171,7 +180,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (this.#attempts <= service.settings.retries) {
       service.chooseAgain(this.#tried, this.#choice);
       if (this.#choice.node !== null) {
-        this.#context.count('retries');
+        this.#counts.retried();
         this.#attempt(true);
         return;
       }
@@ -199,7 +208,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   onUpstreamClosed(reason: string): void {
     const { isReused } = this.#upstream as UpstreamConnection;
     if (isReused && this.#mayRepeat()) {
-      this.#context.count('retries');
+      this.#counts.retried();
       this.#letGo(false);
       this.#state = STATE.connecting;
       this.#choice.node = this.#node;
@@ -298,6 +307,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   /** The response's head has gone out: from here on the two sides talk to one another. */
   #switchProtocols(bytes: Buffer, start: number, end: number): void {
     const upstream = this.#upstream as UpstreamConnection;
+    this.#counts.answered(101);
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
       idleTimeoutMs: (this.#service as Service).settings.tunnelTimeoutMs,
       onOver: () => {
@@ -316,6 +326,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   #finish(): void {
     const { keepsUpstream, keepsClient, status } = this.#response;
     this.#logAccess('ok', status, '');
+    this.#count(status);
     // a backend that answered early may not read the rest of the request: it would stand before the next one
     const isFlushed = this.#upstream?.stream.writableLength === 0;
     this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed);
@@ -357,16 +368,22 @@ export class Exchange implements UpstreamUser, RelayHost {
       this.#context.count('responsesTruncated');
       this.#context.log.warn('response cut short', fields);
       this.#logAccess('cut', begun, reason);
+      this.#count(begun);
       this.#client.onExchangeBroken(this.#response.clientKind);
       return;
     }
-    const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isDraining;
+    const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isEnding;
     this.#context.log.warn('request failed', { ...fields, status });
     this.#logAccess('refused', status, reason);
-    this.#context.countResponse(status);
+    this.#count(status);
     const options = { close: !keepAlive, withoutBody: this.#isHead };
     this.#client.stream.write(localResponse(status, options), 'latin1');
     this.#client.onExchangeOver(keepAlive);
+  }
+
+  /** The request is over, and no tunnel has come of it. */
+  #count(status: number): void {
+    this.#counts.finished(status, performance.now() - this.#startedMs);
   }
 
   #logAccess(outcome: Outcome, status: number, reason: string): void {
@@ -390,7 +407,7 @@ export class Exchange implements UpstreamUser, RelayHost {
 }
 
 const NO_BYTES = Buffer.alloc(0);
-/** In the access log alone, as nginx has it. */
+/** For the access log and the counters alone, as nginx has it. */
 const CLIENT_LEFT = 499;
 const NONE: readonly UpstreamNode[] = [];
 

@@ -12,7 +12,7 @@ export class ListenerRoutes {
   /** By what follows the star, beginning with its dot: ".example.com". */
   readonly #wildcard = new Map<string, Service>();
 
-  constructor(settings: ListenerSettings, services: readonly Service[]) {
+  constructor(settings: Pick<ListenerSettings, 'service' | 'hosts'>, services: readonly Service[]) {
     this.#default = settings.service === null ? null : (services[settings.service] as Service);
     for (const { pattern, service } of settings.hosts) {
       if (pattern.startsWith('*.')) this.#wildcard.set(pattern.slice(1), services[service] as Service);

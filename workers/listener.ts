@@ -4,29 +4,38 @@
  *
  * An exception that nobody catches ends this thread, and with it its connections; the supervisor puts another in its
  * place. The other threads do not notice.
+ *
+ * Settings change in two steps, so that all threads change or none does: `prepare` makes all that may fail, `commit` puts
+ * it in force within one turn of the event loop. A request that is under way ends as it began.
  */
 
-import type { Server } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { KeyBoard } from '../src/boards/key-board.ts';
 import type {
-  BindAddress,
   DrainResult,
   FromListener,
   ListenerSettings,
   ListenerTask,
+  OpenedSocket,
+  RouteRef,
+  ThreadSettings,
   ToListener,
 } from '../src/boards/listener-task.ts';
 import { RouteBoard } from '../src/boards/route-board.ts';
+import { ServiceBoard } from '../src/boards/service-board.ts';
 import { StatsBoard } from '../src/boards/stats-board.ts';
-import { type AcceptedStream, createServer } from './accept.ts';
+import type { AcceptedStream } from './accept.ts';
 import { AccessLog } from './access-log.ts';
+import type { StreamOwner } from './byte-stream.ts';
 import { Downstream, type ListenerTraits } from './downstream.ts';
 import { ListenerRoutes } from './listener-routes.ts';
 import { NodePool } from './node-pool.ts';
+import { ServedListener } from './served-listener.ts';
 import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
 import { TicketKeys } from './ticket-keys.ts';
+import type { TlsContexts } from './tls-contexts.ts';
 import { TlsListeners } from './tls-listeners.ts';
 
 /** Connections are cut this long before the drain timeout, so that the program has ended when it comes. */
@@ -36,75 +45,175 @@ const CUT_GRACE_MS = 100;
 
 /** Runs until drained; resolves to how many connections the drain timeout cut. */
 export default async function listen(task: ListenerTask): Promise<DrainResult> {
-  // Node makes an error for every TLS connection that ends early: to format stacks is 5 % of what such a connection costs
-  if (task.settings.listeners.some(({ tls }) => tls !== null)) Error.stackTraceLimit = 0;
-  const thread = new ListenerThread(task);
-  const drained = thread.run();
-  return await drained;
+  return await new ListenerThread(task).run();
+}
+
+/** What is in force after the next commit. */
+interface Prepared {
+  readonly settings: ThreadSettings;
+  readonly listeners: readonly PreparedListener[];
+  readonly opened: readonly OpenedSocket[];
+}
+
+interface PreparedListener {
+  readonly served: ServedListener;
+  readonly routes: ListenerRoutes;
+  /** Null: plain, or as they were. */
+  readonly contexts: TlsContexts | null;
+  readonly settings: ListenerSettings;
+}
+
+class ListenFailure extends Error {
+  readonly listener: number;
+  constructor(listener: number, cause: unknown) {
+    super('a listener cannot be served', { cause });
+    this.listener = listener;
+  }
 }
 
 class ListenerThread {
   readonly #task: ListenerTask;
   readonly #context: ThreadContext;
-  readonly #pools: NodePool[];
-  readonly #servers: Server[] = [];
+  /** By route. Those that are prepared are among them. */
+  readonly #pools = new Map<number, NodePool>();
   readonly #tls: TlsListeners;
+  /** In force, by id. */
+  #listeners = new Map<number, PreparedListener>();
+  #settings: ThreadSettings;
+  #prepared: Prepared | null = null;
   readonly #connections = new Set<Downstream>();
   #connectionsCut = 0;
   #onDrained: ((result: DrainResult) => void) | null = null;
 
   constructor(task: ListenerTask) {
+    const { settings, thread, port } = task;
     this.#task = task;
-    const row = new StatsBoard(task.stats).row(task.thread);
-    const log = new ThreadLog(task.port, task.thread);
-    const accessLog = task.settings.accessLog === null ? null : new AccessLog(task.settings.accessLog, log);
+    this.#settings = settings;
+    const row = new StatsBoard(task.stats).row(thread);
+    const log = new ThreadLog(port, thread);
+    const accessLog = settings.accessLog === null ? null : new AccessLog(settings.accessLog, log);
     const keys = new TicketKeys(new KeyBoard(task.keys));
-    this.#context = new ThreadContext(task.thread, row, log, accessLog, keys, task.settings);
+    const services = new ServiceBoard(task.services);
+    this.#context = new ThreadContext(thread, row, services, log, accessLog, keys, settings);
     this.#tls = new TlsListeners(this.#context);
-    this.#tls.onHandshakeOver = () => this.#finishIfDrained();
-    this.#pools = task.boards.map((buffer) => new NodePool(new RouteBoard(buffer), this.#context));
+    this.#tls.onHandshakeOver = () => this.#finishIfOver();
   }
 
   run(): Promise<DrainResult> {
-    this.#task.port.on('message', (message: ToListener) => this.#onMessage(message));
+    const { port, settings, boards } = this.#task;
+    port.on('message', (message: ToListener) => this.#onMessage(message));
     const drained = new Promise<DrainResult>((resolve) => {
       this.#onDrained = resolve;
     });
-    void this.#listenAll();
+    void this.#prepareAndSay(settings, boards).then(() => this.#commit());
     return drained;
   }
 
-  async #listenAll(): Promise<void> {
-    const { listeners } = this.#task.settings;
-    const services = this.#task.settings.services.map((s) => new Service(s, this.#pools[s.route] as NodePool));
-    const addresses: (BindAddress | null)[] = [];
-    for (const [index, listener] of listeners.entries()) {
-      if (listener.address === null) {
-        addresses.push(null);
-        continue;
-      }
-      try {
-        const server = await this.#createServer(index, listener, services);
-        addresses.push(await listenOn(server, listener.address));
-        this.#servers.push(server);
-        // EMFILE and the like: the connection is lost, the server goes on
-        server.on('error', (error: NodeJS.ErrnoException) => {
-          this.#context.log.warn('cannot accept', { reason: error.code ?? error.message });
-        });
-      } catch (error) {
-        const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
-        this.#send({ type: 'listen-failed', listener: index, code, message });
-        return;
-      }
+  async #prepareAndSay(settings: ThreadSettings, boards: readonly RouteRef[]): Promise<void> {
+    try {
+      this.#prepared = await this.#prepare(settings, boards);
+      // a drain that came meanwhile has closed what was in force alone
+      if (this.#context.isDraining) this.#abort();
+      this.#send({ type: 'listening', opened: this.#prepared?.opened ?? [] });
+    } catch (error) {
+      if (!(error instanceof ListenFailure)) throw error;
+      const { code = 'UNKNOWN', message } = error.cause as NodeJS.ErrnoException;
+      this.#send({ type: 'listen-failed', listener: error.listener, code, message });
     }
-    this.#send({ type: 'listening', addresses });
   }
 
-  /** Throws where the listener's TLS settings cannot be used. */
-  async #createServer(index: number, listener: ListenerSettings, services: readonly Service[]): Promise<Server> {
-    const traits = { routes: new ListenerRoutes(listener, services), isTls: listener.tls !== null };
-    const onAccept = (stream: AcceptedStream) => this.#onConnection(stream, traits);
-    return listener.tls === null ? createServer(onAccept) : await this.#tls.create(index, listener.tls, onAccept);
+  /** Makes what may fail. Rejects with a ListenFailure, and has opened nothing then. */
+  async #prepare(settings: ThreadSettings, boards: readonly RouteRef[]): Promise<Prepared> {
+    // Node makes an error for every TLS connection that ends early: to format stacks is 5 % of what such a connection costs
+    if (settings.listeners.some(({ tls }) => tls !== null)) Error.stackTraceLimit = 0;
+    for (const { id, buffer } of boards) {
+      if (!this.#pools.has(id)) this.#pools.set(id, new NodePool(id, new RouteBoard(buffer), this.#context));
+    }
+    const services = settings.services.map((s) => new Service(s, this.#pools.get(s.route) as NodePool));
+    const listeners: PreparedListener[] = [];
+    const opened: OpenedSocket[] = [];
+    const prepared = { settings, listeners, opened };
+    for (const listener of settings.listeners) {
+      try {
+        const one = await this.#prepareListener(listener, services);
+        listeners.push(one);
+        for (const socket of listener.sockets) {
+          if (!one.served.serves(socket.id)) opened.push(await one.served.serve(socket, listener.address));
+        }
+      } catch (error) {
+        this.#undo(prepared);
+        throw new ListenFailure(listener.id, error);
+      }
+    }
+    return prepared;
+  }
+
+  async #prepareListener(settings: ListenerSettings, services: readonly Service[]): Promise<PreparedListener> {
+    const routes = new ListenerRoutes(settings, services);
+    const before = this.#listeners.get(settings.id);
+    const isSameTls = before !== undefined && isDeepStrictEqual(before.settings.tls, settings.tls);
+    const contexts = settings.tls === null || isSameTls ? null : await this.#tls.contexts(settings.tls);
+    const served = before?.served ?? this.#newListener(settings.id, routes, contexts);
+    return { served, routes, contexts, settings };
+  }
+
+  #newListener(id: number, routes: ListenerRoutes, contexts: TlsContexts | null): ServedListener {
+    const createAcceptor =
+      contexts === null
+        ? null
+        : (onSecure: (stream: AcceptedStream) => StreamOwner) => this.#tls.create(contexts, onSecure);
+    const onConnection = (stream: AcceptedStream, traits: ListenerTraits) => this.#onConnection(stream, traits);
+    return new ServedListener(id, routes, createAcceptor, onConnection, this.#context.log);
+  }
+
+  /** Puts what was prepared in force. */
+  #commit(): void {
+    const prepared = this.#prepared;
+    if (prepared === null) return;
+    this.#prepared = null;
+    const { settings } = prepared;
+    for (const { served, routes, contexts, settings: listener } of prepared.listeners) {
+      served.moveTo(routes, contexts);
+      served.retain(new Set(listener.sockets.map(({ id }) => id)));
+    }
+    const listeners = new Map(prepared.listeners.map((one) => [one.served.id, one]));
+    for (const [id, { served }] of this.#listeners) if (!listeners.has(id)) served.close();
+    this.#listeners = listeners;
+    this.#context.setLimits(settings);
+    this.#moveAccessLog(settings.accessLog);
+    this.#settings = settings;
+    this.#forgetPools();
+  }
+
+  #abort(): void {
+    if (this.#prepared !== null) this.#undo(this.#prepared);
+    this.#prepared = null;
+    this.#forgetPools();
+  }
+
+  /** Closes what was opened for settings that will not be in force. */
+  #undo({ listeners }: Prepared): void {
+    for (const { served } of listeners) {
+      const before = this.#listeners.get(served.id);
+      if (before === undefined) served.close();
+      else served.retain(new Set(before.settings.sockets.map(({ id }) => id)));
+    }
+  }
+
+  /** Requests that are under way end on the pools that they began on. */
+  #forgetPools(): void {
+    const routes = new Set(this.#settings.services.map(({ route }) => route));
+    for (const [id, pool] of this.#pools) {
+      if (routes.has(id)) continue;
+      this.#pools.delete(id);
+      pool.closeIdle();
+    }
+  }
+
+  #moveAccessLog(file: string | null): void {
+    if (file === this.#settings.accessLog) return;
+    void this.#context.accessLog?.close();
+    this.#context.accessLog = file === null ? null : new AccessLog(file, this.#context.log);
   }
 
   #onConnection(stream: AcceptedStream, traits: ListenerTraits): Downstream {
@@ -120,22 +229,43 @@ class ListenerThread {
   }
 
   #onMessage(message: ToListener): void {
-    if (message.type === 'board') this.#pools[message.index]?.moveTo(message.buffer);
-    else if (message.type === 'reopen-logs') this.#context.accessLog?.reopen();
-    else if (message.type === 'tls') this.#tls.update(message.listeners);
-    else this.#drain();
+    switch (message.type) {
+      case 'prepare':
+        void this.#prepareAndSay(message.settings, message.boards);
+        return;
+      case 'commit':
+        this.#commit();
+        this.#send({ type: 'committed' });
+        return;
+      case 'abort':
+        this.#abort();
+        return;
+      case 'board':
+        this.#pools.get(message.route.id)?.moveTo(message.route.buffer);
+        return;
+      case 'reopen-logs':
+        this.#context.accessLog?.reopen();
+        return;
+      case 'retire':
+        this.#context.isRetiring = true;
+        this.#finishIfOver();
+        return;
+      case 'drain':
+        this.#drain();
+    }
   }
 
   /** No new connections; idle ones close now, the others after their response; what is left at the timeout is cut. */
   #drain(): void {
     if (this.#context.isDraining) return;
     this.#context.isDraining = true;
-    for (const server of this.#servers) server.close();
+    for (const { served } of this.#listeners.values()) served.close();
+    this.#abort();
     this.#tls.drain();
-    for (const pool of this.#pools) pool.closeIdle();
+    for (const pool of this.#pools.values()) pool.closeIdle();
     for (const connection of this.#connections) connection.drain();
-    setTimeout(() => this.#cut(), Math.max(0, this.#task.settings.drainTimeoutMs - CUT_MARGIN_MS));
-    this.#finishIfDrained();
+    setTimeout(() => this.#cut(), Math.max(0, this.#settings.drainTimeoutMs - CUT_MARGIN_MS));
+    this.#finishIfOver();
   }
 
   #cut(): void {
@@ -148,12 +278,12 @@ class ListenerThread {
 
   readonly #onGone = (connection: Downstream): void => {
     this.#connections.delete(connection);
-    this.#finishIfDrained();
+    this.#finishIfOver();
   };
 
-  #finishIfDrained(): void {
+  #finishIfOver(): void {
     const isDone = this.#connections.size === 0 && this.#tls.handshakes === 0;
-    if (this.#context.isDraining && isDone) void this.#finish();
+    if (this.#context.isEnding && isDone) void this.#finish();
   }
 
   async #finish(): Promise<void> {
@@ -161,26 +291,8 @@ class ListenerThread {
     if (onDrained === null) return;
     this.#onDrained = null;
     this.#context.wheel.stop();
+    for (const pool of this.#pools.values()) pool.closeIdle();
     await this.#context.accessLog?.close();
     onDrained({ connectionsCut: this.#connectionsCut });
   }
 }
-
-/** Listens; resolves to the address with the port that was taken. */
-function listenOn(server: Server, address: BindAddress): Promise<BindAddress> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    const onListening = () => {
-      server.off('error', reject);
-      const bound = server.address();
-      if (address.kind === 'tcp' && typeof bound === 'object' && bound !== null) {
-        resolve({ kind: 'tcp', host: address.host, port: bound.port });
-      } else resolve(address);
-    };
-    if (address.kind === 'unix') server.listen({ path: address.path, backlog: BACKLOG }, onListening);
-    else server.listen({ host: address.host, port: address.port, reusePort: true, backlog: BACKLOG }, onListening);
-  });
-}
-
-/** Connections waiting to be accepted; the kernel caps it at net.core.somaxconn. */
-const BACKLOG = 4096;

@@ -5,41 +5,60 @@
 
 import { readIdWords } from '../src/affinity/backend-id.ts';
 import { type FoundNode, findById } from '../src/affinity/route-table.ts';
-import { addressOf, idOf } from '../src/affinity/selection.ts';
+import { addressOf, generationOf, idOf } from '../src/affinity/selection.ts';
 import { FLAG_DRAIN, NODE_UP, RouteBoard } from '../src/boards/route-board.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { UpstreamNode } from './upstream-node.ts';
 
 export class NodePool {
   board: RouteBoard;
+  readonly #route: number;
   readonly #context: ThreadContext;
   readonly #nodes: (UpstreamNode | undefined)[] = [];
-  /** Index of this thread's in-flight cells. */
-  #row: number;
+  /** Indices of this thread's in-flight and request cells. */
+  #inFlight: number;
+  #requests: number;
   readonly #id = new Int32Array(5);
 
-  constructor(board: RouteBoard, context: ThreadContext) {
+  /** `route`: what the main thread calls the board. */
+  constructor(route: number, board: RouteBoard, context: ThreadContext) {
+    const { thread } = context;
+    this.#route = route;
     this.board = board;
     this.#context = context;
-    this.#row = board.inFlightRow(context.thread);
+    assertRow(board, thread);
+    this.#inFlight = board.inFlightRow(thread);
+    this.#requests = board.requestsRow(thread);
     // a thread that takes a dead one's place begins with nothing in flight
-    for (let slot = 0; slot < board.dimensions.capacity; slot++) Atomics.store(board.words, this.#row + slot, 0);
+    board.words.fill(0, this.#inFlight, this.#inFlight + board.dimensions.capacity);
   }
 
-  /** Goes over to a larger board; what is in flight goes with it. */
+  /** Goes over to a larger board, of more nodes or threads; what this thread counts goes with it. */
   moveTo(buffer: SharedArrayBuffer): void {
     const board = new RouteBoard(buffer);
-    const row = board.inFlightRow(this.#context.thread);
-    for (let slot = 0; slot < this.board.dimensions.capacity; slot++) {
-      Atomics.store(board.words, row + slot, this.board.words[this.#row + slot] as number);
-    }
+    const { thread } = this.#context;
+    assertRow(board, thread);
+    const { words } = this.board;
+    const { capacity } = this.board.dimensions;
+    const [inFlight, requests] = [board.inFlightRow(thread), board.requestsRow(thread)];
+    board.words.set(words.subarray(this.#inFlight, this.#inFlight + capacity), inFlight);
+    board.words.set(words.subarray(this.#requests, this.#requests + capacity), requests);
     this.board = board;
-    this.#row = row;
+    this.#inFlight = inFlight;
+    this.#requests = requests;
   }
 
-  addInFlight(slot: number, by: 1 | -1): void {
+  /** A request begins on a slot. */
+  begin(slot: number): void {
     const { words } = this.board;
-    words[this.#row + slot] = (words[this.#row + slot] as number) + by;
+    words[this.#inFlight + slot] = (words[this.#inFlight + slot] as number) + 1;
+    words[this.#requests + slot] = (words[this.#requests + slot] as number) + 1;
+  }
+
+  /** It is over. */
+  end(slot: number): void {
+    const { words } = this.board;
+    words[this.#inFlight + slot] = (words[this.#inFlight + slot] as number) - 1;
   }
 
   /** The node that holds `id`, or null where none does. */
@@ -56,7 +75,17 @@ export class NodePool {
 
   /** May serve a request: up, and not left out by this thread. Draining nodes may: their clients stay. */
   isUsable(node: UpstreamNode): boolean {
-    return this.board.stateOf(node.slot) === NODE_UP && !node.isLeftOut;
+    const state = this.board.stateOf(node.slot);
+    return !node.isLeftOut(state) && state === NODE_UP;
+  }
+
+  /** Tells the main thread, and by it all others, that this one leaves `node` out or uses it again. */
+  tell(node: UpstreamNode, isOut: boolean, reason: string): void {
+    const { slot, address } = node;
+    // it has another generation than when this thread met it where ids are hashed with another salt since
+    const generation = generationOf(this.board, slot);
+    if (addressOf(this.board, slot, generation) !== address) return;
+    this.#context.log.send({ type: 'node-mark', route: this.#route, slot, generation, isOut, reason });
   }
 
   holds(node: UpstreamNode): boolean {
@@ -81,4 +110,9 @@ export class NodePool {
     this.#nodes[slot] = node;
     return node;
   }
+}
+
+/** Beyond the last row lie other threads' cells. */
+function assertRow(board: RouteBoard, thread: number): void {
+  if (!(thread >= 0 && thread < board.threads)) throw new RangeError(`the route board has no row for thread ${thread}`);
 }

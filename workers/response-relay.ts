@@ -153,7 +153,6 @@ export class ResponseRelay {
   #forwardInterim(bytes: Buffer): void {
     // RFC 9110 section 15.2: an HTTP/1.0 client does not know interim responses
     if (this.#traits.clientMinor === 0) return;
-    this.#context.countResponse(100);
     const text = rewriteResponse(bytes, this.#context.responseHead, BODY.none);
     this.#client.write(`${text}\r\n`, 'latin1');
   }
@@ -172,7 +171,6 @@ export class ResponseRelay {
   #begun(status: number): void {
     this.status = status;
     this.#host.onAnswered();
-    this.#context.countResponse(status);
   }
 
   /** The final head, with as much of the body as came with it. */
@@ -187,7 +185,7 @@ export class ResponseRelay {
     else if (kind === BODY.chunked && clientMinor === 0) this.clientKind = BODY.untilClose;
     this.keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
     this.keepsClient =
-      clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isDraining;
+      clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
     this.#begun(head.status);
     this.#body.begin(kind, head.contentLength, clientMinor === 1);
 

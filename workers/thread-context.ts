@@ -2,42 +2,58 @@
  * What all parts of a listener thread share: its counters, its clock, its parsers, its voice. One a thread.
  */
 
-import { STAT, type Stat } from '../src/boards/stats-board.ts';
+import { NO_SERVICE, type ServiceBoard } from '../src/boards/service-board.ts';
+import { GAUGES, STAT, type Stat } from '../src/boards/stats-board.ts';
 import type { AccessLog } from './access-log.ts';
 import type { HeadLimits } from './http1/message-head.ts';
 import { RequestHead } from './http1/request-head.ts';
 import { ResponseHead } from './http1/response-head.ts';
+import { ServiceCounts } from './service-counts.ts';
 import type { ThreadLog } from './thread-log.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import { TimerWheel } from './timer-wheel.ts';
+
+export interface ThreadLimits extends HeadLimits {
+  readonly headerTimeoutMs: number;
+}
 
 export class ThreadContext {
   readonly thread: number;
   readonly wheel: TimerWheel;
   readonly log: ThreadLog;
   readonly ticketKeys: TicketKeys;
-  readonly requestHead: RequestHead;
-  readonly responseHead: ResponseHead;
+  requestHead: RequestHead;
+  responseHead: ResponseHead;
   /** Null while it is off. */
-  readonly accessLog: AccessLog | null;
-  readonly headBytesMax: number;
-  readonly headerTimeoutMs: number;
+  accessLog: AccessLog | null;
+  headBytesMax: number;
+  headerTimeoutMs: number;
   /** Set once: what is in flight is answered, and no connection is kept open after that. */
   isDraining = false;
+  /** Set once: every response says that its connection ends with it, and so it does. Idle connections may wait for one. */
+  isRetiring = false;
+  /** Of requests that no service was found for. */
+  readonly unservedCounts: ServiceCounts;
   readonly #row: Int32Array;
+  readonly #services: ServiceBoard;
+  /** By the id of the service. */
+  readonly #counts: (ServiceCounts | undefined)[] = [];
 
   constructor(
     thread: number,
     row: Int32Array,
+    services: ServiceBoard,
     log: ThreadLog,
     accessLog: AccessLog | null,
     ticketKeys: TicketKeys,
-    limits: HeadLimits & { headerTimeoutMs: number },
+    limits: ThreadLimits,
   ) {
     this.thread = thread;
     this.#row = row;
     // a thread that takes a dead one's place has none of its connections
-    row[STAT.connectionsOpen] = row[STAT.tunnelsOpen] = 0;
+    for (const gauge of GAUGES) row[STAT[gauge]] = 0;
+    this.#services = services;
+    this.unservedCounts = new ServiceCounts(services.block(NO_SERVICE));
     this.log = log;
     this.accessLog = accessLog;
     this.ticketKeys = ticketKeys;
@@ -50,8 +66,21 @@ export class ThreadContext {
       // where no client shows or wants a ticket, nothing else would erase a key that was revoked
       ticketKeys.refresh();
       log.onTick();
-      accessLog?.onTick();
+      this.accessLog?.onTick();
     });
+  }
+
+  /** For heads that come from now on; what there is of one is parsed anew with its next line. */
+  setLimits(limits: ThreadLimits): void {
+    this.headBytesMax = limits.headBytesMax;
+    this.headerTimeoutMs = limits.headerTimeoutMs;
+    this.requestHead = new RequestHead(limits);
+    this.responseHead = new ResponseHead(limits);
+  }
+
+  /** No connection is to be kept open past its next response. */
+  get isEnding(): boolean {
+    return this.isDraining || this.isRetiring;
   }
 
   /** Adds to one of this thread's counters. It is the only writer: no atomic addition is needed. */
@@ -60,8 +89,12 @@ export class ThreadContext {
     this.#row[word] = (this.#row[word] as number) + by;
   }
 
-  countResponse(status: number): void {
-    const word = STAT.responses + Math.min(5, Math.floor(status / 100));
-    this.#row[word] = (this.#row[word] as number) + 1;
+  /** What this thread counts of a service, by its id: the same object for the same id. */
+  countsOf(service: number): ServiceCounts {
+    const known = this.#counts[service];
+    if (known !== undefined) return known;
+    const counts = new ServiceCounts(this.#services.block(service));
+    this.#counts[service] = counts;
+    return counts;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Log lines of a listener thread. The main thread writes them: a slow reader of the log can never hold up a listener.
+ * Log lines of a listener thread, and what else it has to tell. The main thread writes them: a slow reader of the log can never hold up a listener.
  * Bounded: past LINES_PER_SECOND lines are counted instead of sent.
  */
 
@@ -32,6 +32,11 @@ export class ThreadLog {
     this.#write('info', event, fields);
   }
 
+  /** What is no log line, and never left out. */
+  send(message: FromListener): void {
+    this.#port.postMessage(message);
+  }
+
   /** Called at every tick of the timer wheel. */
   onTick(): void {
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
@@ -48,7 +53,6 @@ export class ThreadLog {
       return;
     }
     this.#budget--;
-    const message: FromListener = { type: 'log', level, event, fields: { thread: this.#thread, ...fields } };
-    this.#port.postMessage(message);
+    this.send({ type: 'log', level, event, fields: { thread: this.#thread, ...fields } });
   }
 }

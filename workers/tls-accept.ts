@@ -28,8 +28,9 @@ export class TlsAcceptor {
   readonly tickets: Tickets;
   readonly onSecure: (stream: AcceptedStream) => StreamOwner;
   readonly hello = new ClientHello();
-  /** Not listening yet. */
-  readonly server: Server;
+  /** Its sockets are closed for good; handshakes may be under way still. */
+  isClosed = false;
+  readonly #ownsHandles: boolean;
   #contexts: TlsContexts;
   readonly #handshakes = new Set<Handshake>();
   readonly #onHandshakeOver: () => void;
@@ -40,8 +41,13 @@ export class TlsAcceptor {
     this.tickets = tickets;
     this.onSecure = onSecure;
     this.#contexts = contexts;
+    this.#ownsHandles = ownsHandles;
+  }
+
+  /** A server for one more socket of this listener. Not listening yet. */
+  createServer(): Server {
     const begin = (source: AcceptedHandle | Socket) => this.#begin(source);
-    this.server = createHandleServer(ownsHandles ? begin : null, begin);
+    return createHandleServer(this.#ownsHandles ? begin : null, begin);
   }
 
   get contexts(): TlsContexts {

@@ -3,7 +3,6 @@
  * a thread.
  */
 
-import type { Server } from 'node:net';
 import type { CertificateSettings, TlsSettings } from '../src/boards/listener-task.ts';
 import type { AcceptedStream } from './accept.ts';
 import type { StreamOwner } from './byte-stream.ts';
@@ -32,10 +31,7 @@ export class TlsListeners {
   readonly #means: TlsMeans;
   readonly #tickets: Tickets;
   #support: Promise<TicketSupport> | null = null;
-  /** What came while listeners were still being made is for them too. */
-  #updated: readonly (TlsSettings | null)[] = [];
-  /** By the listener's index. */
-  readonly #acceptors = new Map<number, TlsAcceptor>();
+  readonly #acceptors = new Set<TlsAcceptor>();
 
   constructor(context: ThreadContext, means: TlsMeans = {}) {
     this.#context = context;
@@ -43,15 +39,14 @@ export class TlsListeners {
     this.#tickets = new Tickets(context.ticketKeys, (stat) => context.count(stat));
   }
 
-  /** A server for listener `index`, not listening yet. Throws where `settings` cannot be used. */
-  async create(
-    index: number,
-    settings: TlsSettings,
-    onSecure: (stream: AcceptedStream) => StreamOwner,
-  ): Promise<Server> {
+  /** What connections are served with. Rejects where `settings` cannot be used. */
+  async contexts(settings: TlsSettings): Promise<TlsContexts> {
     this.#support ??= this.#chooseSupport(settings.certificates[0] as CertificateSettings);
-    const support = await this.#support;
-    const contexts = new TlsContexts(this.#updated[index] ?? settings, support);
+    return new TlsContexts(settings, await this.#support);
+  }
+
+  /** A listener that has no socket yet. */
+  create(contexts: TlsContexts, onSecure: (stream: AcceptedStream) => StreamOwner): TlsAcceptor {
     const acceptor = new TlsAcceptor({
       context: this.#context,
       tickets: this.#tickets,
@@ -60,45 +55,26 @@ export class TlsListeners {
       onHandshakeOver: () => this.onHandshakeOver(),
       ownsHandles: this.#means.ownsHandles ?? CAN_OWN_HANDLES,
     });
-    this.#acceptors.set(index, acceptor);
-    return acceptor.server;
-  }
-
-  /** Serves new connections with `listeners`, by index; where one cannot be used, the old settings stay. */
-  update(listeners: readonly (TlsSettings | null)[]): void {
-    this.#updated = listeners;
-    void this.#support?.then((support) => {
-      for (const [index, acceptor] of this.#acceptors) {
-        const settings = listeners[index];
-        if (settings !== null && settings !== undefined) this.#move(index, acceptor, settings, support);
-      }
-    });
+    for (const other of this.#acceptors) if (other.isClosed && other.handshakes === 0) this.#acceptors.delete(other);
+    this.#acceptors.add(acceptor);
+    return acceptor;
   }
 
   /** Handshakes under way. */
   get handshakes(): number {
     let sum = 0;
-    for (const acceptor of this.#acceptors.values()) sum += acceptor.handshakes;
+    for (const acceptor of this.#acceptors) sum += acceptor.handshakes;
     return sum;
   }
 
   /** Ends what has not said hello yet; the handshakes that are under way go on. */
   drain(): void {
-    for (const acceptor of this.#acceptors.values()) acceptor.drain();
+    for (const acceptor of this.#acceptors) acceptor.drain();
   }
 
   /** Ends all handshakes. */
   cut(): void {
-    for (const acceptor of this.#acceptors.values()) acceptor.cut();
-  }
-
-  #move(index: number, acceptor: TlsAcceptor, settings: TlsSettings, support: TicketSupport): void {
-    try {
-      acceptor.moveTo(new TlsContexts(settings, support));
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#context.log.warn('TLS settings cannot be used, the old ones stay', { listener: index, reason });
-    }
+    for (const acceptor of this.#acceptors) acceptor.cut();
   }
 
   #chooseSupport(certificate: CertificateSettings): Promise<TicketSupport> {

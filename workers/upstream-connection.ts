@@ -5,6 +5,7 @@
 import net from 'node:net';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import { HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
+import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Timed } from './timer-wheel.ts';
 import type { UpstreamNode } from './upstream-node.ts';
@@ -34,6 +35,9 @@ export class UpstreamConnection extends Timed implements StreamOwner {
   isReused = false;
 
   readonly #context: ThreadContext;
+  /** Of the service that asked for it. */
+  readonly #counts: ServiceCounts;
+  readonly #startedMs = performance.now();
   #state: State = STATE.connecting;
   #user: UpstreamUser | null;
   #verifier: BackendVerifier | null;
@@ -42,6 +46,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
     super();
     this.node = node;
     this.#context = context;
+    this.#counts = context.countsOf(service.id);
     this.#user = user;
     this.#verifier = service.verifyBackend ? new BackendVerifier(node.address, service.verifyBackendPath) : null;
     let cause: NodeJS.ErrnoException | null = null;
@@ -137,6 +142,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
 
   #onConnect(): void {
     if (this.#state !== STATE.connecting) return;
+    this.#counts.connected(performance.now() - this.#startedMs);
     if (this.#verifier === null) {
       this.#ready();
       return;
@@ -161,7 +167,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
   #fail(reason: string, isTimeout: boolean): void {
     const user = this.#user;
     this.destroy();
-    this.#context.count('upstreamConnectFailures');
+    this.#counts.connectFailed();
     user?.onUpstreamFailed(this, reason, isTimeout);
   }
 }

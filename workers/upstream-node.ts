@@ -4,6 +4,7 @@
 
 import { ID_CHARS } from '../src/affinity/backend-id.ts';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
+import type { NodeState } from '../src/boards/route-board.ts';
 import { NodeHealth } from './node-health.ts';
 import type { NodePool } from './node-pool.ts';
 import type { ThreadContext } from './thread-context.ts';
@@ -38,9 +39,14 @@ export class UpstreamNode {
     this.#context = context;
   }
 
-  /** It keeps failing this thread, which leaves it out for a while. */
-  get isLeftOut(): boolean {
-    return this.#health?.isOut === true;
+  /** It keeps failing this thread, which leaves it out for a while. `state`: as the board has it now. */
+  isLeftOut(state: NodeState): boolean {
+    return this.#health?.isOut(state) === true;
+  }
+
+  /** For all threads to know: this one leaves it out, or uses it again. */
+  tell(isOut: boolean, reason: string): void {
+    this.#pool.tell(this, isOut, reason);
   }
 
   /** The node has not left the pool. */
@@ -57,12 +63,12 @@ export class UpstreamNode {
     this.#health?.answered();
   }
 
-  /** A request begins or ends on this node; the board's cell is this thread's own. */
+  /** A request begins or ends on this node; the board's cells are this thread's own. */
   begin(): void {
-    this.#pool.addInFlight(this.slot, 1);
+    this.#pool.begin(this.slot);
   }
   end(): void {
-    this.#pool.addInFlight(this.slot, -1);
+    this.#pool.end(this.slot);
   }
 
   /** An idle connection, now `user`'s; null where there is none. */
@@ -82,7 +88,7 @@ export class UpstreamNode {
 
   /** Takes back a connection whose last response has been read to its end. */
   release(connection: UpstreamConnection, service: ServiceSettings): void {
-    if (!service.persistBackend || this.#idle.length >= service.backendPersistCache || this.#context.isDraining) {
+    if (!service.persistBackend || this.#idle.length >= service.backendPersistCache || this.#context.isEnding) {
       connection.destroy();
       return;
     }

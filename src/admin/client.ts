@@ -14,7 +14,9 @@ export class AdminClientError extends Error {}
 export interface AdminQuestion {
   readonly path: string;
   /** Default: GET. */
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Sent as JSON. */
+  readonly body?: object;
   readonly timeoutMs?: number;
 }
 
@@ -28,11 +30,14 @@ export interface AdminAnswer {
 export function askAdmin(
   address: ListenAddress,
   token: string | null,
-  { path, method = 'GET', timeoutMs = TIMEOUT_MS }: AdminQuestion,
+  { path, method = 'GET', body, timeoutMs = TIMEOUT_MS }: AdminQuestion,
 ): Promise<AdminAnswer> {
   const where = formatListenAddress(address);
   const { promise, resolve, reject } = Promise.withResolvers<AdminAnswer>();
-  const headers = token === null ? {} : { authorization: `Bearer ${token}` };
+  const headers = {
+    ...(token !== null && { authorization: `Bearer ${token}` }),
+    ...(body !== undefined && { 'content-type': 'application/json' }),
+  };
   const options = { ...target(address), path, method, headers, agent: false, timeout: timeoutMs };
   const request = http.request(options, (response) => {
     let text = '';
@@ -44,9 +49,9 @@ export function askAdmin(
       reject(new AdminClientError(`the answer from the admin API at ${where} broke off: ${error.message}`));
     });
     response.on('end', () => {
-      const body = parseJson(text);
-      if (body === undefined) reject(new AdminClientError(`what answers at ${where} is not stekbal's admin API`));
-      else resolve({ status: response.statusCode ?? 0, body });
+      const answer = parseJson(text);
+      if (answer === undefined) reject(new AdminClientError(`what answers at ${where} is not stekbal's admin API`));
+      else resolve({ status: response.statusCode ?? 0, body: answer });
     });
   });
   request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs} ms`)));
@@ -54,7 +59,7 @@ export function askAdmin(
     const advice = 'is stekbal running, and does its configuration have admin at this address?';
     reject(new AdminClientError(`no answer from the admin API at ${where}: ${error.code ?? error.message}; ${advice}`));
   });
-  request.end();
+  request.end(body === undefined ? undefined : JSON.stringify(body));
   return promise;
 }
 

@@ -8,26 +8,47 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ListenAddress } from '../config/config.ts';
 
 export interface Refusal {
-  readonly status: 401 | 403;
+  readonly status: 400 | 401 | 403 | 415;
   readonly code: string;
   readonly message: string;
 }
 
-const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
+/** Of a request, what is looked at. */
+export interface Asked {
+  readonly method: string;
+  readonly httpVersion: string;
+  readonly headers: IncomingHttpHeaders;
+}
 
-/** Null where the request may pass. */
-export function refusalOf(headers: IncomingHttpHeaders, address: ListenAddress, token: string | null): Refusal | null {
+const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
+
+/** Null where the request may pass. That of a token is the last to be looked for. */
+export function refusalOf(asked: Asked, address: ListenAddress, token: string | null): Refusal | null {
+  const { headers } = asked;
+  // RFC 9112, section 3.2
+  if (headers.host === undefined && asked.httpVersion === '1.1') {
+    return { status: 400, code: 'bad-request', message: 'the Host header is missing' };
+  }
   if (token === null && address.kind === 'tcp' && !isHostOf(headers.host ?? '', address.host)) {
     const allowed = [...new Set([...LOOPBACK_HOSTS, bracketed(address.host)])].join(', ');
     return forbidden('foreign-host', `the Host header names another host; use one of ${allowed}`);
   }
-  if (isFromOtherSite(headers)) return forbidden('foreign-origin', 'requests from pages of other sites are refused');
+  if (isFromOtherSite(asked)) return forbidden('foreign-origin', 'requests from pages of other sites are refused');
+  if (!SAFE_METHODS.includes(asked.method) && !isJsonOrNone(headers['content-type'])) {
+    return { status: 415, code: 'content-type', message: 'send JSON, with "Content-Type: application/json"' };
+  }
   if (token === null || holdsToken(headers.authorization ?? '', token)) return null;
   return { status: 401, code: 'token', message: 'send "Authorization: Bearer TOKEN" with the token of token_file' };
 }
 
 function forbidden(code: string, message: string): Refusal {
   return { status: 403, code, message };
+}
+
+/** What a form of a page sends always has another type, with an empty body too, and needs nobody's permission. */
+function isJsonOrNone(contentType: string | undefined): boolean {
+  return contentType === undefined || /^application\/json\s*(?:;|$)/i.test(contentType);
 }
 
 /** Another name that leads here is DNS rebinding: to the browser, the page and this API would be one site. */
@@ -40,13 +61,17 @@ function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-/** A page on another port of this machine is same-site to the browser, and a stranger here. */
-function isFromOtherSite(headers: IncomingHttpHeaders): boolean {
-  const site = headers['sec-fetch-site'];
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
+/**
+ * A page on another port of this machine is same-site to the browser, and a stranger here. Following a link to the
+ * dashboard is let pass: the page that holds the link gets nothing of the answer.
+ */
+function isFromOtherSite({ method, headers }: Asked): boolean {
   const { origin, host } = headers;
-  if (origin === undefined) return false;
-  return !URL.canParse(origin) || new URL(origin).host !== host;
+  if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) return true;
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  const isNavigation = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
+  return !(isNavigation && method === 'GET');
 }
 
 /** Hashes are compared, so that neither the token's length nor its beginning shows in the time that it takes. */

@@ -1,92 +1,129 @@
 /**
- * GET /metrics: what the edge counts, in Prometheus's text format. The numbers are kept elsewhere, and set here at every
- * request. Main thread.
+ * GET /metrics: what the edge counts, in Prometheus's text format; docs/metrics.md explains each. The numbers are kept
+ * elsewhere. Main thread.
  */
 
-import { Counter, Gauge, Registry } from 'prom-client';
-import type { MetricsView } from '../control/metrics-view.ts';
-
-export const STAGES = ['staged', 'active', 'retiring'] as const;
+import type { MetricsView, TrafficView } from '../control/metrics-view.ts';
+import { Exposition, type Labels, type Sample } from './exposition.ts';
+import { writeClusterMetrics } from './metrics-cluster.ts';
+import { writePoolMetrics } from './metrics-pools.ts';
+import { writeTlsMetrics } from './metrics-tls.ts';
+import { processMetrics } from './process-metrics.ts';
 
 export class Metrics {
   readonly #read: () => MetricsView;
-  readonly #registry = new Registry();
-  readonly #handshakes = this.#counter('tls_handshakes_total', 'TLS handshakes completed', ['result', 'protocol']);
-  readonly #handshakesFailed = this.#counter(
-    'tls_handshakes_failed_total',
-    'TLS handshakes broken off: by an error, by the client, or by the timeout',
-  );
-  readonly #ticketsIssued = this.#counter(
-    'tickets_issued_total',
-    'Session tickets made; a full TLS 1.3 handshake gives two',
-  );
-  readonly #ticketRenewals = this.#counter(
-    'ticket_renewals_total',
-    'Session tickets opened whose clients got new ones in exchange',
-  );
-  readonly #ticketsDecrypted = this.#counter(
-    'ticket_decrypt_total',
-    'Session tickets shown by clients: by the stage of the key that opened them, or why they were not taken',
-    ['result'],
-  );
-  readonly #activeAge = this.#gauge(
-    'stek_active_age_seconds',
-    'Age of the active ticket key; absent where none is active',
-  );
-  readonly #keys = this.#gauge('stek_keys', 'Ticket keys held, by stage', ['stage']);
-  readonly #issuing = this.#gauge('stek_issuing', '1 where session tickets are issued, 0 where not');
-  readonly #canary = this.#counter(
-    'canary_probes_total',
-    'Sessions of one edge tried at another; failed: not resumed',
-    ['result', 'protocol'],
-  );
-  readonly #term = this.#gauge('raft_term', "The cluster's term, as far as this member knows");
-  readonly #isLeader = this.#gauge('raft_is_leader', '1 where this member leads the cluster, 0 where not');
+  readonly #process = processMetrics();
 
   constructor(read: () => MetricsView) {
     this.#read = read;
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.#process.contentType;
   }
 
-  render(): Promise<string> {
+  async render(): Promise<string> {
     const view = this.#read();
-    this.#registry.resetMetrics();
-    for (const [result, counts] of Object.entries(view.handshakes)) {
-      for (const [protocol, count] of Object.entries(counts)) this.#handshakes.inc({ result, protocol }, count);
-    }
-    this.#handshakesFailed.inc(view.handshakesFailed);
-    this.#ticketsIssued.inc(view.ticketsIssued);
-    this.#ticketRenewals.inc(view.ticketRenewals);
-    for (const [result, count] of Object.entries(view.ticketsDecrypted)) this.#ticketsDecrypted.inc({ result }, count);
-    this.#setKeys(view);
-    this.#setCanary(view);
-    this.#term.set(view.term);
-    this.#isLeader.set(Number(view.isLeader));
-    return this.#registry.metrics();
+    const out = new Exposition();
+    writeEdge(out, view);
+    writeTraffic(out, view.traffic);
+    writeServices(out, view);
+    writePoolMetrics(out, view);
+    writeTlsMetrics(out, view);
+    writeClusterMetrics(out, view.status.cluster);
+    return out.text + (await this.#process.metrics());
   }
+}
 
-  #setKeys({ keys: { keys, isIssuing, activeAgeMs } }: MetricsView): void {
-    if (activeAgeMs === null) this.#activeAge.remove();
-    else this.#activeAge.set(activeAgeMs / 1000);
-    for (const stage of STAGES) this.#keys.set({ stage }, keys.filter((key) => key.stage === stage).length);
-    this.#issuing.set(Number(isIssuing));
-  }
+function writeEdge(out: Exposition, { status, isReady, workers, reloads }: MetricsView): void {
+  out.gauge('build_info', '1; the version is in the label', [[{ version: status.version }, 1]]);
+  out.gauge('ready', '1 where this edge is ready for requests, 0 where not', Number(isReady));
+  out.gauge('draining', '1 once this edge takes no new connections, as it is to end', Number(status.isDraining));
 
-  #setCanary({ canary }: MetricsView): void {
-    if (canary === null) return;
-    for (const result of ['ok', 'failed'] as const) {
-      for (const [protocol, count] of Object.entries(canary[result])) this.#canary.inc({ result, protocol }, count);
-    }
-  }
+  out.gauge('worker_threads', 'Listener threads that the configuration asks for', workers.threads);
+  out.gauge('workers_retiring', 'Listener threads that serve their last connections', workers.retiring);
+  out.counter('workers_replaced_total', 'Listener threads that died or hung, and were replaced', workers.replaced);
+  const each = (value: (worker: (typeof workers.list)[number]) => number): Sample[] =>
+    workers.list.map((worker) => [{ thread: String(worker.thread) }, value(worker)]);
+  const isUp = each(({ state }) => Number(state !== 'starting'));
+  out.gauge('worker_up', '1 where the listener thread serves, 0 where it is being started', isUp);
+  out.gauge(
+    'worker_connections',
+    'Client connections open on a listener thread',
+    each((worker) => worker.connections),
+  );
+  out.counter(
+    'worker_requests_total',
+    'Requests whose heads a listener thread has read',
+    each((worker) => worker.requests),
+  );
 
-  #counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
-    return new Counter({ name: `stekbal_${name}`, help, labelNames, registers: [this.#registry] });
-  }
+  const results: Sample[] = [
+    [{ result: 'ok' }, reloads.ok],
+    [{ result: 'failed' }, reloads.failed],
+  ];
+  out.counter('reloads_total', 'Times that the configuration was read again; failed: nothing was changed', results);
+  out.gauge(
+    'config_last_reload_successful',
+    '1 where the configuration was good when it was last read, 0 where not',
+    Number(reloads.isLastOk),
+  );
+  out.gauge(
+    'config_last_reload_success_timestamp_seconds',
+    'Unix time at which the configuration in force was read',
+    reloads.lastOkAtMs / 1000,
+  );
+}
 
-  #gauge<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
-    return new Gauge({ name: `stekbal_${name}`, help, labelNames, registers: [this.#registry] });
-  }
+function writeTraffic(out: Exposition, traffic: TrafficView): void {
+  out.gauge('connections', 'Client connections open', traffic.connections);
+  out.counter('connections_total', 'Client connections accepted', traffic.connectionsTotal);
+  out.gauge('tunnels', 'Upgraded connections open, such as WebSockets', traffic.tunnels);
+  out.counter(
+    'requests_rejected_total',
+    'Requests refused before a service was found: faulty heads, and Hosts that no service is there for',
+    traffic.rejected.map(([code, requests]) => [{ code }, requests]),
+  );
+  out.counter('client_aborts_total', 'Clients that left while their request was under way', traffic.clientAborts);
+  out.counter('responses_truncated_total', 'Responses that broke off after their head', traffic.responsesTruncated);
+  out.counter('backend_connects_total', 'Attempts at a new backend connection', traffic.backendConnects);
+  out.counter('backend_reuses_total', 'Requests sent on a kept backend connection', traffic.backendReuses);
+  out.counter(
+    'nodes_left_out_total',
+    'Times that a listener thread left a node out, as its requests kept failing',
+    traffic.nodesLeftOut,
+  );
+}
+
+function writeServices(out: Exposition, { services }: MetricsView): void {
+  type Service = (typeof services)[number];
+  const each = <T>(value: (service: Service) => T): Sample<T>[] =>
+    services.map((service) => [{ service: service.name }, value(service)]);
+  out.counter(
+    'requests_total',
+    'Requests by the status code that the client got; 499: it left before; 101: a tunnel began',
+    services.flatMap(({ name, codes }) =>
+      codes.map(([code, requests]): [Labels, number] => [{ service: name, code }, requests]),
+    ),
+  );
+  out.histogram(
+    'request_duration_seconds',
+    'From the head of a request to the end of its response; tunnels are not in it',
+    each((service) => service.durations),
+  );
+  out.histogram(
+    'backend_connect_duration_seconds',
+    'Time to open a connection to a backend; those that failed are not in it',
+    each((service) => service.connects),
+  );
+  out.counter(
+    'backend_connect_failures_total',
+    'Backend connections that could not be opened or verified',
+    each((service) => service.connectFailures),
+  );
+  out.counter(
+    'retries_total',
+    'Requests tried again, on another node or another connection',
+    each((service) => service.retries),
+  );
 }

@@ -13,7 +13,11 @@ import type { Log } from '../control/log.ts';
 import { Refusals } from '../control/refusals.ts';
 import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
+import type { AdminSocket } from '../control/systemd/passed-sockets.ts';
 import { type AdminPort, defineApi } from './api.ts';
+import { defineDashboard } from './dashboard/serve.ts';
+import { refuseExpectation, refuseUnparsed, refuseUnrouted } from './errors.ts';
+import { EventStreams } from './events.ts';
 import { refusalOf } from './guard.ts';
 import { readToken } from './token-file.ts';
 
@@ -32,19 +36,28 @@ const LIMITS = {
   closeTimeoutMs: 1_000,
 } as const;
 const TIMEOUT_CHECK_MS = 1_000;
+const HEADERS = {
+  // maxRequestsPerSocket says so too, and leaves the connection open
+  Connection: 'close',
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+} as const;
 
 export class AdminServer {
   readonly #config: AdminConfig;
+  readonly #socket: AdminSocket | null;
   readonly #log: Log;
   readonly #app: FastifyInstance;
   readonly #server: http.Server;
+  readonly #events: EventStreams;
   readonly #refusals: Refusals;
   #token: string | null;
 
-  /** Throws a StartError where the token file holds no token, or the address is one that cannot be served. */
-  constructor(config: AdminConfig, port: AdminPort, log: Log) {
-    if (config.address.kind === 'fd') throw new StartError('admin: socket activation is not served by this version');
+  /** `socket`: where the address is `fd:`. Throws a StartError where the token file holds no token. */
+  constructor(config: AdminConfig, port: AdminPort, log: Log, socket: AdminSocket | null = null) {
     this.#config = config;
+    this.#socket = socket;
     this.#log = log;
     this.#token = readToken(config.tokenFile);
     this.#refusals = new Refusals(
@@ -56,9 +69,16 @@ export class AdminServer {
       serverFactory: (handler) => this.#server.on('request', handler),
       bodyLimit: LIMITS.bodyBytesMax,
       routerOptions: { maxParamLength: LIMITS.paramCharsMax },
+      clientErrorHandler: refuseUnparsed,
+      // paths that the router cannot read: no hook and no route is asked
+      frameworkErrors: (error, _request, { raw }) => refuseUnrouted(error, raw),
     });
     this.#guard();
-    defineApi(this.#app, port, (err) => log.error({ err }, 'an admin request failed'));
+    const reportFault = (err: Error) => log.error({ err }, 'an admin request failed');
+    defineApi(this.#app, port, reportFault);
+    this.#events = new EventStreams(port, reportFault);
+    this.#events.define(this.#app);
+    defineDashboard(this.#app);
   }
 
   /** Resolves to the address, with the port that the kernel chose where it was 0. Rejects with a StartError. */
@@ -67,7 +87,8 @@ export class AdminServer {
     await this.#app.ready();
     if (address.kind === 'unix') await removeStaleSocket(address.path);
     try {
-      bind(this.#server, address);
+      if (this.#socket === null) bind(this.#server, address);
+      else this.#server.listen({ fd: this.#socket.fd });
       await once(this.#server, 'listening');
     } catch (error) {
       const { code = 'unknown' } = error as NodeJS.ErrnoException;
@@ -96,6 +117,7 @@ export class AdminServer {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
+    this.#events.close();
     this.#server.closeIdleConnections();
     const cut = setTimeout(() => this.#server.closeAllConnections(), LIMITS.closeTimeoutMs);
     await closed;
@@ -105,11 +127,18 @@ export class AdminServer {
   }
 
   #guard(): void {
-    this.#app.addHook('onRequest', async ({ headers }, reply) => {
-      reply.header('Cache-Control', 'no-store').header('X-Content-Type-Options', 'nosniff');
-      const refusal = refusalOf(headers, this.#config.address, this.#token);
+    this.#app.addHook('onRequest', async (request, reply) => {
+      reply.headers(HEADERS);
+      const { method, headers, raw, routeOptions } = request;
+      const asked = { method, headers, httpVersion: raw.httpVersion };
+      const refusal = refusalOf(asked, this.#socket?.address ?? this.#config.address, this.#token);
       if (refusal === null) return;
       const { status, code, message } = refusal;
+      const { isProbe, isPage } = routeOptions.config;
+      if (status === 401 && (isProbe ?? isPage)) {
+        request.isStranger = true;
+        return;
+      }
       this.#refusals.add(code, { host: brief(headers.host), origin: brief(headers.origin) });
       if (status === 401) reply.header('WWW-Authenticate', 'Bearer');
       return reply.code(status).send({ code, message });
@@ -129,19 +158,22 @@ function createServer(): http.Server {
     requestTimeout: LIMITS.requestTimeoutMs,
     keepAliveTimeout: LIMITS.idleTimeoutMs,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    // refused by the guard, which answers in JSON
+    requireHostHeader: false,
   });
   server.maxConnections = LIMITS.connectionsMax;
   // answers that nobody reads must not pile up: one request a connection, which ends when it stands still
   server.maxRequestsPerSocket = 1;
   server.setTimeout(LIMITS.idleTimeoutMs);
+  server.on('checkExpectation', (_request, response: http.ServerResponse) => refuseExpectation(response));
   return server;
 }
 
-/** A unix socket is for this program's user alone, from the moment that it is there. */
+/** A unix socket is for this program's user and group alone, from the moment that it is there. */
 function bind(server: http.Server, address: ListenAddress): void {
   if (address.kind === 'tcp') server.listen(address.port, address.host);
   if (address.kind !== 'unix') return;
-  const before = process.umask(0o177);
+  const before = process.umask(0o117);
   try {
     // binds before it returns
     server.listen(address.path);

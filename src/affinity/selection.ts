@@ -71,12 +71,12 @@ export function openNodeOfWeight(board: RouteBoard, unit: number, found: FoundNo
 
 /** The weight of the node that holds `slot` in the current epoch. */
 export function weightOf(board: RouteBoard, slot: number): number {
-  for (;;) {
-    const epoch = loadEpoch(board);
-    const record = halfOf(board, epoch) + board.layout.records + slot * RECORD.words;
-    const weight = Atomics.load(board.words, record + RECORD.weight);
-    if (loadEpoch(board) === epoch) return weight;
-  }
+  return recordWord(board, slot, RECORD.weight);
+}
+
+/** The generation of the node that holds `slot` in the current epoch, or held it last. */
+export function generationOf(board: RouteBoard, slot: number): number {
+  return recordWord(board, slot, RECORD.generation);
 }
 
 /** The "host:port" of the node that holds `slot`, if it is still of that generation; null where it is not. */
@@ -109,6 +109,15 @@ export function idOf(board: RouteBoard, slot: number, generation: number, id: In
     const same = Atomics.load(board.words, record + RECORD.generation) === generation;
     for (let w = 0; w < ID_WORDS; w++) id[w] = Atomics.load(board.words, record + RECORD.id + w);
     if (loadEpoch(board) === epoch) return same;
+  }
+}
+
+function recordWord(board: RouteBoard, slot: number, word: number): number {
+  for (;;) {
+    const epoch = loadEpoch(board);
+    const record = halfOf(board, epoch) + board.layout.records + slot * RECORD.words;
+    const value = Atomics.load(board.words, record + word);
+    if (loadEpoch(board) === epoch) return value;
   }
 }
 

@@ -11,13 +11,22 @@ export interface ListenerTask {
   readonly thread: number;
   readonly port: MessagePort;
   readonly stats: SharedArrayBuffer;
-  /** The route board of each entry of `settings.routes`, by index. */
-  readonly boards: readonly SharedArrayBuffer[];
+  /** The service board of this thread alone. */
+  readonly services: SharedArrayBuffer;
+  /** A route board for each `route` that a service names. */
+  readonly boards: readonly RouteRef[];
   /** The key board: the ring of ticket keys. */
   readonly keys: SharedArrayBuffer;
   readonly settings: ThreadSettings;
 }
 
+/** A route board by its route: a pool hashed with a salt. An id is never used again. */
+export interface RouteRef {
+  readonly id: number;
+  readonly buffer: SharedArrayBuffer;
+}
+
+/** All that a reload can change, in force at once. */
 export interface ThreadSettings {
   readonly headBytesMax: number;
   readonly headersMax: number;
@@ -32,16 +41,28 @@ export interface ThreadSettings {
 
 export type BindAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'unix'; readonly path: string }
+  /** A socket that the service manager passed, by name. */
+  | { readonly kind: 'fd'; readonly name: string };
 
 export interface ListenerSettings {
-  /** null: another thread serves this address (a unix socket has no SO_REUSEPORT). */
-  readonly address: BindAddress | null;
+  /** Of this address as it is served, plain or TLS: the same in the settings before where nothing else is to be opened. */
+  readonly id: number;
+  readonly address: BindAddress;
+  /** The sockets that this thread is to serve; maybe none. */
+  readonly sockets: readonly SocketSettings[];
   /** Index into services for a Host that `hosts` does not name; null: such a request is refused. */
   readonly service: number | null;
   readonly hosts: readonly { readonly pattern: string; readonly service: number }[];
   /** null: plain. */
   readonly tls: TlsSettings | null;
+}
+
+/** A listening socket. Threads share it by descriptors of their own, so that none is lost when a thread ends. */
+export interface SocketSettings {
+  readonly id: number;
+  /** The thread's own to close; null: the thread serves it already, or is to open it. */
+  readonly fd: number | null;
 }
 
 /** What a TLS listener shows and accepts. All of it can change while the listener is open. */
@@ -73,8 +94,10 @@ export interface CertificateSettings {
 }
 
 export interface ServiceSettings {
+  /** Its block on the service boards. 0 <= id < SERVICES_MAX; the same for the same name. */
+  readonly id: number;
   readonly name: string;
-  /** Index into the task's boards. */
+  /** The id of its route board. */
   readonly route: number;
   readonly pool: string;
   readonly balance: 'least_conn' | 'round_robin' | 'random';
@@ -107,20 +130,47 @@ export interface AffinitySettings {
 
 /** Main thread to listener thread. */
 export type ToListener =
-  /** Stop accepting, finish what is in flight, then end the task. */
+  /** Open what these settings ask for, to be served by them at once; all else goes on as before. Answered. */
+  | { readonly type: 'prepare'; readonly settings: ThreadSettings; readonly boards: readonly RouteRef[] }
+  /** What was prepared is in force; sockets that it does not name are closed. Answered. */
+  | { readonly type: 'commit' }
+  /** What was prepared is not wanted. */
+  | { readonly type: 'abort' }
+  /** Stop accepting, finish what is in flight within the drain timeout, then end the task. */
   | { readonly type: 'drain' }
+  /** Serve the connections that are open for as long as they last, then end the task. Sockets were taken by a commit. */
+  | { readonly type: 'retire' }
   /** Log files have been moved away: go over to new ones. */
   | { readonly type: 'reopen-logs' }
-  /** Pool `index` has outgrown its board: read this one from now on. */
-  | { readonly type: 'board'; readonly index: number; readonly buffer: SharedArrayBuffer }
-  /** New connections are to be served with these: by the index of the listener, null where it is plain. */
-  | { readonly type: 'tls'; readonly listeners: readonly (TlsSettings | null)[] };
+  /** A route has outgrown its board: read this one from now on. */
+  | { readonly type: 'board'; readonly route: RouteRef };
+
+/** A socket that a thread has opened. */
+export interface OpenedSocket {
+  readonly listener: number;
+  readonly socket: number;
+  /** The thread's descriptor; null where it cannot be told. */
+  readonly fd: number | null;
+  /** With the port that the kernel chose where it was 0. */
+  readonly address: BindAddress;
+}
 
 /** Listener thread to main thread. */
 export type FromListener =
-  /** It accepts; the address of each listener, in order, with the port that the kernel chose where it was 0. */
-  | { readonly type: 'listening'; readonly addresses: readonly (BindAddress | null)[] }
+  /** It serves all sockets that it was given or told to open: with the first settings, or with those to be committed. */
+  | { readonly type: 'listening'; readonly opened: readonly OpenedSocket[] }
+  /** It does not, and has changed nothing. */
   | { readonly type: 'listen-failed'; readonly listener: number; readonly code: string; readonly message: string }
+  | { readonly type: 'committed' }
+  /** This thread's requests keep failing on a node, or get answers again. */
+  | {
+      readonly type: 'node-mark';
+      readonly route: number;
+      readonly slot: number;
+      readonly generation: number;
+      readonly isOut: boolean;
+      readonly reason: string;
+    }
   | {
       readonly type: 'log';
       readonly level: 'info' | 'warn';

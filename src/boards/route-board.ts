@@ -1,6 +1,6 @@
 /**
- * The route board: a pool as the listener threads see it. Written by the main thread (publisher), but for the in-flight
- * cells, each of which is written by its own listener thread. One board for each pair of pool and salt.
+ * The route board: a pool as the listener threads see it. Written by the main thread (publisher), but for the in-flight and
+ * request cells, each of which is written by its own listener thread. One board for each pair of pool and salt.
  *
  * All words are Int32, in the machine's byte order (a board never leaves the machine).
  *
@@ -11,8 +11,9 @@
  *   word 4        text bytes       |
  *   word 5        threads          |
  *   word 16       epoch            | publisher; alone on its cache line
- *   word 32       state[capacity]  | main thread (health): NODE_UP or NODE_DOWN, in force at once without an epoch
- *   ...           inFlight[threads][capacity]   listener thread t writes row t
+ *   word 32       state[capacity]  | main thread (health): NODE_UP, NODE_DOWN or NODE_FAILING, in force at once, no epoch
+ *   ...           inFlight[threads][capacity]   | listener thread t writes row t
+ *   ...           requests[threads][capacity]   |
  *   ...           half 0, half 1   | publisher, by epoch
  *
  *   a half:       header  16 words: nodes, open nodes, total open weight in lowest terms, stride
@@ -27,7 +28,7 @@
 import type { EpochRegion } from './epoch.ts';
 
 const MAGIC = 0x5354_4b52;
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 const LINE = 16; // words of a 64-byte cache line
 
 const WORD = {
@@ -60,7 +61,12 @@ export const FLAG_PRESENT = 1;
 export const FLAG_DRAIN = 2;
 
 export const NODE_UP = 0;
+/** Health checks fail: no request goes there. */
 export const NODE_DOWN = 1;
+/** Requests on some thread keep failing: used where there is nothing better. */
+export const NODE_FAILING = 2;
+
+export type NodeState = typeof NODE_UP | typeof NODE_DOWN | typeof NODE_FAILING;
 
 /** The sizes that fix a board's layout. */
 export interface RouteDimensions {
@@ -152,12 +158,12 @@ export class RouteBoard implements EpochRegion {
     return new RouteBoard(words.buffer);
   }
 
-  stateOf(slot: number): typeof NODE_UP | typeof NODE_DOWN {
-    return Atomics.load(this.words, WORD.state + slot) === NODE_UP ? NODE_UP : NODE_DOWN;
+  stateOf(slot: number): NodeState {
+    return Atomics.load(this.words, WORD.state + slot) as NodeState;
   }
 
   /** Writer: the main thread. */
-  setState(slot: number, state: typeof NODE_UP | typeof NODE_DOWN): void {
+  setState(slot: number, state: NodeState): void {
     Atomics.store(this.words, WORD.state + slot, state);
   }
 
@@ -166,19 +172,53 @@ export class RouteBoard implements EpochRegion {
     return WORD.state + this.dimensions.capacity * (1 + thread);
   }
 
+  /** Index of thread `thread`'s row of request cells, one a slot: a count that wraps at 2^32. Writer: that thread. */
+  requestsRow(thread: number): number {
+    return WORD.state + this.dimensions.capacity * (1 + this.threads + thread);
+  }
+
   /** Requests in flight on a slot, summed over all threads. */
   inFlight(slot: number): number {
+    return this.#sum(this.inFlightRow(0) + slot);
+  }
+
+  /** Requests ever begun on a slot, by all its tenants and all threads, modulo 2^32. */
+  requests(slot: number): number {
+    return this.#sum(this.requestsRow(0) + slot) >>> 0;
+  }
+
+  /**
+   * Takes over states and counts from a smaller board that this one is to replace, before it is shared: each thread brings
+   * its own rows up to date when it moves.
+   */
+  continueFrom(smaller: RouteBoard): void {
+    const { capacity } = smaller.dimensions;
+    const take = (from: number, to: number) => {
+      for (let slot = 0; slot < capacity; slot++) this.words[to + slot] = Atomics.load(smaller.words, from + slot);
+    };
+    take(WORD.state, WORD.state);
+    for (let thread = 0; thread < smaller.threads; thread++) {
+      take(smaller.inFlightRow(thread), this.inFlightRow(thread));
+      take(smaller.requestsRow(thread), this.requestsRow(thread));
+    }
+  }
+
+  /** A thread has ended: nothing is in flight on it. For the main thread, which is the only one left to write there. */
+  clearInFlight(thread: number): void {
+    const row = this.inFlightRow(thread);
+    for (let slot = 0; slot < this.dimensions.capacity; slot++) Atomics.store(this.words, row + slot, 0);
+  }
+
+  #sum(first: number): number {
     const { capacity } = this.dimensions;
     let sum = 0;
-    for (let t = 0, i = this.inFlightRow(0) + slot; t < this.threads; t++, i += capacity) {
-      sum += Atomics.load(this.words, i);
-    }
+    for (let t = 0, i = first; t < this.threads; t++, i += capacity) sum += Atomics.load(this.words, i);
     return sum;
   }
 }
 
 function halvesIndex(d: RouteDimensions, threads: number): number {
-  return alignUp(WORD.state + d.capacity * (1 + threads), LINE);
+  return alignUp(WORD.state + d.capacity * (1 + 2 * threads), LINE);
 }
 
 function alignUp(n: number, to: number): number {

@@ -14,40 +14,45 @@ export const STAT = {
   heartbeat: 0,
   connectionsOpen: 1,
   connectionsTotal: 2,
+  /** Heads read whole and without a fault. */
   requestsTotal: 3,
-  /** Responses by class: responses + 1 is 1xx and so on up to responses + 5. */
-  responses: 4,
-  requestsRejected: 10,
-  upstreamConnects: 11,
-  upstreamConnectFailures: 12,
-  upstreamReuses: 13,
-  retries: 14,
-  responsesTruncated: 15,
-  clientAborts: 16,
-  tunnelsOpen: 17,
-  nodesLeftOut: 18,
+  tunnelsOpen: 4,
+  /** Attempts at a new backend connection. */
+  upstreamConnects: 5,
+  /** Requests that went out on a kept backend connection. */
+  upstreamReuses: 6,
+  /** Responses that broke off after their head. */
+  responsesTruncated: 7,
+  /** Clients that left while their request was under way. */
+  clientAborts: 8,
+  /** Nodes that failed this thread too often in a row. */
+  nodesLeftOut: 9,
   /** TLS handshakes by result and protocol. */
-  handshakesFull12: 19,
-  handshakesFull13: 20,
-  handshakesResumed12: 21,
-  handshakesResumed13: 22,
+  handshakesFull12: 10,
+  handshakesFull13: 11,
+  handshakesResumed12: 12,
+  handshakesResumed13: 13,
   /** Broken off: by an error, by the client, or by the timeout. */
-  handshakesFailed: 23,
+  handshakesFailed: 14,
   /** Tickets made, renewals among them; a full TLS 1.3 handshake gives two. */
-  ticketsIssued: 24,
+  ticketsIssued: 15,
   /** Tickets opened for which a new one was asked. */
-  ticketsRenewed: 25,
+  ticketsRenewed: 16,
   /** Tickets opened, by the stage of their key. */
-  ticketsOpenedActive: 26,
-  ticketsOpenedStaged: 27,
-  ticketsOpenedRetiring: 28,
+  ticketsOpenedActive: 17,
+  ticketsOpenedStaged: 18,
+  ticketsOpenedRetiring: 19,
   /** Tickets not opened: their key is not in the ring. */
-  ticketsUnknownKey: 29,
+  ticketsUnknownKey: 20,
   /** Tickets of a key in the ring with which no session resumed: bad MAC, too old, or of another trust domain. */
-  ticketsRefused: 30,
+  ticketsRefused: 21,
 } as const;
 
 export type Stat = keyof typeof STAT;
+
+/** What goes up and down. */
+export const GAUGES = ['connectionsOpen', 'tunnelsOpen'] as const satisfies readonly Stat[];
+export type Gauge = (typeof GAUGES)[number];
 
 const ROW_WORDS = 64;
 if (Math.max(...Object.values(STAT)) >= ROW_WORDS) throw new RangeError('the counters do not fit a row');
@@ -78,10 +83,9 @@ export class StatsBoard {
     return Atomics.load(this.words, thread * ROW_WORDS + STAT[stat]) >>> 0;
   }
 
-  /** A counter or gauge over all threads. */
-  sum(stat: Stat): number {
-    let sum = 0;
-    for (let t = 0; t < this.threads; t++) sum += this.read(t, stat);
-    return sum;
+  /** A thread has ended: nothing is open on it. For the main thread, which is the only one left to write there. */
+  clearGauges(thread: number): void {
+    const row = thread * ROW_WORDS;
+    for (const gauge of GAUGES) Atomics.store(this.words, row + STAT[gauge], 0);
   }
 }

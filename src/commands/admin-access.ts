@@ -4,12 +4,18 @@
  */
 
 import { type Command, InvalidArgumentError } from 'commander';
-import { AdminClientError, type AdminQuestion, askAdmin } from '../admin/client.ts';
+import { AdminClientError, askAdmin, type AdminQuestion as Question } from '../admin/client.ts';
 import { readToken } from '../admin/token-file.ts';
 import { parseListenAddress } from '../config/addresses.ts';
 import type { AdminConfig, ListenAddress } from '../config/config.ts';
 import { StartError } from '../control/start-error.ts';
-import { EX_CONFIG, loadOrExplain } from './check.ts';
+import { loadOrExplain } from './check.ts';
+import { EX_CONFIG } from './exit-codes.ts';
+
+export interface AdminQuestion extends Question {
+  /** Answers other than 200 that are none of failure. */
+  readonly accepts?: readonly number[];
+}
 
 const ADMIN_DEFAULT: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 9900 };
 
@@ -26,19 +32,46 @@ export function addAdminOptions(command: Command): Command {
     .option('--token-file <file>', 'the file that holds the token for --admin');
 }
 
+/** How long a change may take: every member of the group is asked, and the edge says when it gives up. */
+export const CHANGE_TIMEOUT_MS = 120_000;
+
+const HOW_TO_OPEN = 'write admin: {address: "127.0.0.1:9900"}, and restart';
+
+/** The edge said no. */
+export class AdminRefusal extends AdminClientError {
+  /** The API's own, such as `unknown-node`. */
+  readonly code: string;
+  constructor(status: number, body: unknown) {
+    super(`refused with ${status}: ${textOf(body, 'message') ?? 'no reason given'}`);
+    this.code = textOf(body, 'code') ?? '';
+  }
+}
+
+/** Rejects with an AdminClientError, or a StartError for the token's file. */
+export type Ask = <T>(question: AdminQuestion, isExpected: (body: unknown) => body is T) => Promise<T>;
+
 /**
  * Resolves to the answer, which `isExpected` knows. Null, with the reason printed, where there is none: exit code 1, or 78
  * for a bad configuration. A wrong command line ends the process.
  */
-export async function askOrExplain<T>(
+export function askOrExplain<T>(
   command: Command,
   question: AdminQuestion,
   isExpected: (body: unknown) => body is T,
 ): Promise<T | null> {
-  const admin = adminOf(command);
+  return withAdmin(command, (ask) => ask(question, isExpected));
+}
+
+/** As askOrExplain, for work that asks more than once. `howToOpen` says what to do where the configuration has no admin. */
+export async function withAdmin<T>(
+  command: Command,
+  work: (ask: Ask) => Promise<T>,
+  howToOpen = HOW_TO_OPEN,
+): Promise<T | null> {
+  const admin = adminOf(command, howToOpen);
   if (admin === null) return null;
   try {
-    return await ask(admin, question, isExpected);
+    return await work((question, isExpected) => ask(admin, question, isExpected));
   } catch (error) {
     if (!(error instanceof AdminClientError || error instanceof StartError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -54,7 +87,7 @@ export async function ask<T>(
   isExpected: (body: unknown) => body is T,
 ): Promise<T> {
   const { status, body } = await askAdmin(address, readToken(tokenFile), question);
-  if (status !== 200) throw new AdminClientError(`refused with ${status}: ${messageOf(body)}`);
+  if (status !== 200 && !question.accepts?.includes(status)) throw new AdminRefusal(status, body);
   if (!isExpected(body)) throw new AdminClientError("the answer is not that of stekbal's admin API");
   return body;
 }
@@ -67,7 +100,7 @@ function parseAdmin(text: string): ListenAddress {
 }
 
 /** Null, with exit code 78 set, where the configuration does not say. */
-function adminOf(command: Command): AdminConfig | null {
+function adminOf(command: Command, howToOpen: string): AdminConfig | null {
   const { config: file, admin, tokenFile } = command.opts<AdminOptions>();
   if (file === undefined) return { address: admin ?? ADMIN_DEFAULT, tokenFile: tokenFile ?? null };
   if ((admin ?? tokenFile) !== undefined) {
@@ -76,12 +109,14 @@ function adminOf(command: Command): AdminConfig | null {
   const config = loadOrExplain(file, { warnings: false, expired: 'warning' });
   if (config === null) return null;
   if (config.admin === null) {
-    process.stderr.write(`${file}: the admin API is off; write admin: {address: "127.0.0.1:9900"}, and restart\n`);
+    process.stderr.write(`${file}: the admin API is off; ${howToOpen}\n`);
     process.exitCode = EX_CONFIG;
   }
   return config.admin;
 }
 
-function messageOf(body: unknown): string {
-  return typeof body === 'object' && body !== null && 'message' in body ? String(body.message) : 'no reason given';
+function textOf(body: unknown, key: string): string | null {
+  return typeof body === 'object' && body !== null && key in body
+    ? String((body as Record<string, unknown>)[key])
+    : null;
 }

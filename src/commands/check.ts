@@ -8,9 +8,17 @@ import type { Config } from '../config/config.ts';
 import { formatDiagnostic } from '../config/diagnostics.ts';
 import { type LoadOptions, loadConfig } from '../config/load.ts';
 import { count } from './count.ts';
+import { EX_CONFIG } from './exit-codes.ts';
 
-/** sysexits.h: something was found in an unconfigured or misconfigured state. */
-export const EX_CONFIG = 78;
+const HELP = `
+Each line is FILE:LINE:COLUMN: what is wrong; what would be right. The files that the configuration names are read too:
+certificates and their keys, the server list, the token.
+
+Examples:
+  stekbal check -c /etc/stekbal/stekbal.yaml
+  stekbal check -q -c stekbal.yaml && stekbal reload
+
+Exit code: 0, also with warnings, 64 for a wrong command line, 78 where there is an error.`;
 
 interface CheckOptions {
   config: string;
@@ -21,6 +29,7 @@ interface CheckOptions {
 export function checkCommand(): Command {
   return new Command('check')
     .description('check a configuration file: exit 0, or 78 with every error')
+    .addHelpText('after', HELP)
     .requiredOption('-c, --config <file>', 'the configuration file (YAML)')
     .option('-q, --quiet', 'print errors only: no warnings, no summary')
     .action((options: CheckOptions) => {

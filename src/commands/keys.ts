@@ -4,12 +4,9 @@
 
 import { Command } from 'commander';
 import type { KeysStatus } from '../control/status.ts';
-import { addAdminOptions, askOrExplain } from './admin-access.ts';
+import { addAdminOptions, askOrExplain, CHANGE_TIMEOUT_MS } from './admin-access.ts';
 import { keysExportCommand } from './keys-export.ts';
 import { renderKeys } from './keys-text.ts';
-
-/** Every member of the group is asked, and silent ones are waited for: the edge says when it gives up. */
-const CHANGE_TIMEOUT_MS = 120_000;
 
 interface Verb {
   readonly name: string;

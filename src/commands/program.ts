@@ -2,22 +2,36 @@
 
 import { Command, type CommanderError } from 'commander';
 import { checkCommand } from './check.ts';
+import { completionCommand } from './completion.ts';
+import { convertCommand } from './convert.ts';
+import { EX_USAGE, exitCodesHelp } from './exit-codes.ts';
 import { keysCommand } from './keys.ts';
 import { packageVersion } from './package.ts';
+import { poolCommand } from './pool.ts';
 import { quickstartCommand } from './quickstart.ts';
+import { reloadCommand } from './reload.ts';
 import { runCommand } from './run.ts';
 import { statusCommand } from './status.ts';
 import { verifyCommand } from './verify.ts';
-
-/** sysexits.h: the command was used incorrectly. */
-const EX_USAGE = 64;
 
 export function createProgram(): Command {
   const program = new Command('stekbal')
     .description('Edge load balancer for small fleets')
     .version(packageVersion())
+    .addHelpText('after', exitCodesHelp())
     .showHelpAfterError('(see stekbal --help)');
-  const commands = [runCommand, quickstartCommand, checkCommand, statusCommand, keysCommand, verifyCommand];
+  const commands = [
+    runCommand,
+    quickstartCommand,
+    checkCommand,
+    statusCommand,
+    reloadCommand,
+    poolCommand,
+    keysCommand,
+    verifyCommand,
+    convertCommand,
+    completionCommand,
+  ];
   for (const create of commands) program.addCommand(create());
   for (const command of withSubcommands(program)) command.exitOverride(exitWithUsage);
   return program;

@@ -13,10 +13,19 @@ import { run } from './run.ts';
 import { table } from './table.ts';
 
 const TLS_PORT = 8443;
+const HELP = `
+It runs config/quickstart.yaml: three demo backends on ports 8081 to 8083, HTTP on 8080, and HTTPS with a certificate made for
+this run. Ctrl+C drains and ends.
+
+Example:
+  stekbal quickstart --port 9080 --tls-port 9443
+
+Exit code: 0 drained, 1 where a port is in use, 64 for a wrong command line.`;
 
 export function quickstartCommand(): Command {
   return new Command('quickstart')
     .description('run with demo backends, for a first look')
+    .addHelpText('after', HELP)
     .option('-p, --port <port>', 'listen on this port instead of 8080', parsePort)
     .option('--tls-port <port>', 'listen for TLS on this port', parsePort, TLS_PORT)
     .action(async ({ port, tlsPort }: { port?: number; tlsPort: number }) => {

@@ -3,35 +3,52 @@
  */
 
 import type { ClusterStatus, MemberStatus } from '../cluster/types.ts';
-import { joinHostPort } from '../config/config.ts';
 import type { CanaryStatus } from '../control/canary.ts';
-import type { EdgeStatus, PoolStatus } from '../control/status.ts';
+import type { EdgeStatus, WorkersStatus } from '../control/status.ts';
 import { count } from './count.ts';
 import { keyLines } from './keys-text.ts';
+import { noPaint, type Paint } from './paint.ts';
+import { poolLines } from './pool-text.ts';
+import { troublesOf } from './status-trouble.ts';
 import { table } from './table.ts';
 import { formatTimeSpan } from './time-span.ts';
 
 const UNKNOWN = '-';
+const WORKER_HEAD = ['  thread', 'state', 'connections', 'requests'];
 const HEAD = ['server', 'member', 'role', 'leader', 'match', 'applied', 'last contact'];
 
-export function renderStatus(status: EdgeStatus, nowMs: number): string {
-  const { version, pid, uptimeS, isDraining, cluster, workers, keys, canary, pools } = status;
-  const replaced = workers.replaced > 0 ? `, ${workers.replaced} replaced` : '';
+export function renderStatus(status: EdgeStatus, nowMs: number, paint: Paint = noPaint): string {
+  const { version, pid, uptimeS, cluster, workers, keys, canary, pools } = status;
+  const troubles = troublesOf(status, nowMs);
+  const verdict =
+    troubles.length === 0 ? paint('green', 'no trouble') : paint('red', count(troubles.length, 'trouble'));
   const blocks = [
     [
-      `stekbal ${version}, pid ${pid}, up ${formatTimeSpan(uptimeS)}${isDraining ? ', draining' : ''}`,
-      `${count(workers.threads, 'listener thread')}${replaced}`,
+      `stekbal ${version}, pid ${pid}, up ${formatTimeSpan(uptimeS)}: ${verdict}`,
+      ...troubles.map((line) => paint('red', `! ${line}`)),
     ],
+    workerLines(workers),
     clusterLines(cluster),
     memberLines(cluster),
-    troubleLines(cluster),
+    refusalLines(cluster),
     [...keyLines(keys, nowMs), ...canaryLines(canary)],
-    ...pools.map(poolLines),
+    ...pools.map((pool) => poolLines(pool, nowMs, paint)),
   ];
   return `${blocks
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))
     .join('\n\n')}\n`;
+}
+
+function workerLines({ threads, replaced, retiring, list }: WorkersStatus): string[] {
+  const head = [count(threads, 'listener thread')];
+  if (replaced > 0) head.push(`${replaced} replaced`);
+  if (retiring > 0) head.push(`${retiring} retiring`);
+  const rows = list.map(({ thread, state, connections, requests }) => [
+    ...[`  ${thread}`, state],
+    ...[connections, requests].map(String),
+  ]);
+  return [head.join(', '), ...(rows.length > 0 ? table([WORKER_HEAD, ...rows], [2, 3]) : [])];
 }
 
 function clusterLines({ serverId, cluster, role, term, leader, commit, applied }: ClusterStatus): string[] {
@@ -60,26 +77,15 @@ function memberCells(m: MemberStatus): string[] {
   return [server, m.member, role, leader, text(m.match), text(m.applied), text(m.lastContactMs, ' ms')];
 }
 
-/** What an operator should look after. */
-function troubleLines({ peers, refusals, isStorageFailed }: ClusterStatus): string[] {
-  const lines = peers
-    .filter(({ isConnected }) => !isConnected)
-    .map(({ serverId, address, port }) => `not connected: server ${serverId} at ${joinHostPort(address, port)}`);
-  for (const [reason, times] of Object.entries(refusals))
-    if (times > 0) lines.push(`refused: ${reason}, ${count(times, 'time')}`);
-  if (isStorageFailed) lines.push('the log cannot be written: this member takes no part until it can');
-  return lines;
+/** Since the start. */
+function refusalLines({ refusals }: ClusterStatus): string[] {
+  return Object.entries(refusals)
+    .filter(([, times]) => times > 0)
+    .map(([reason, times]) => `refused: ${reason}, ${count(times, 'time')}`);
 }
 
 function canaryLines(canary: CanaryStatus | null): string[] {
   if (canary === null) return [];
   const [ok, failed] = [canary.ok, canary.failed].map((counts) => counts['TLSv1.2'] + counts['TLSv1.3']);
-  const state = canary.isFailing ? 'fails: a session of one edge does not resume at another' : 'is well';
-  return [`the canary ${state}; ${ok} resumed, ${failed} did not`];
-}
-
-function poolLines({ name, nodeCount, nodes }: PoolStatus): string[] {
-  const rows = nodes.map(({ address, weight, drain }) => [`  ${address}`, `weight ${weight}`, drain ? 'draining' : '']);
-  const more = nodeCount - nodes.length;
-  return [`pool ${name}: ${count(nodeCount, 'node')}`, ...table(rows), ...(more > 0 ? [`  and ${more} more`] : [])];
+  return [`the canary ${canary.isFailing ? 'fails' : 'is well'}; ${ok} resumed, ${failed} did not`];
 }

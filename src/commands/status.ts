@@ -2,23 +2,52 @@
  * `stekbal status`: asks a running edge's admin API, and prints what it says. Main thread.
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { EdgeStatus } from '../control/status.ts';
-import { addAdminOptions, askOrExplain } from './admin-access.ts';
+import { type Ask, addAdminOptions, withAdmin } from './admin-access.ts';
+import { terminalPaint } from './paint.ts';
 import { renderStatus } from './status-text.ts';
+
+const HELP = `
+What needs looking after stands first, behind a "!". NO_COLOR=1 leaves out the colours.
+
+Exit code: 0 where the edge answered, trouble or not; 1 where nothing answers; 64 for a wrong command line; 78 for a
+configuration with errors, or without admin.`;
+
+const WATCH_INTERVAL_MS = 2_000;
+const CLEAR = '\x1b[H\x1b[2J';
+
+interface StatusOptions {
+  readonly json?: true;
+  readonly watch?: true;
+}
 
 /** The command. It sets process.exitCode: 1 where nothing answers, 78 for a bad configuration. */
 export function statusCommand(): Command {
-  const command = new Command('status').description(
-    'show the cluster, the ticket keys, the pools and their nodes, as a running edge sees them',
-  );
+  const command = new Command('status')
+    .description('show the cluster, the ticket keys, the pools and their nodes, as a running edge sees them')
+    .addHelpText('after', HELP);
   return addAdminOptions(command)
+    .option('-w, --watch', 'again every 2 s, until it is interrupted')
     .option('--json', 'print JSON')
-    .action(async ({ json }: { json?: true }) => {
-      const status = await askOrExplain(command, { path: '/status' }, isStatus);
-      if (status === null) return;
-      process.stdout.write(json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status, Date.now()));
+    .action(async (options: StatusOptions) => {
+      await withAdmin(command, (ask) => (options.watch === true ? watch(ask, options) : show(ask, options)));
     });
+}
+
+async function watch(ask: Ask, options: StatusOptions): Promise<void> {
+  const clear = process.stdout.isTTY && options.json !== true ? CLEAR : '';
+  for (;;) {
+    await show(ask, options, clear);
+    await sleep(WATCH_INTERVAL_MS);
+  }
+}
+
+async function show(ask: Ask, { json }: StatusOptions, before = ''): Promise<void> {
+  const status = await ask({ path: '/status' }, isStatus);
+  const text = json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status, Date.now(), terminalPaint);
+  process.stdout.write(before + text);
 }
 
 /** Enough to tell it from what other programs answer. */

@@ -2,12 +2,13 @@
  * `stekbal verify`: does a TLS session that was begun at one address resume at every other? Main thread.
  */
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { parseServerName, parseTarget } from '../config/addresses.ts';
 import type { TlsVersion } from '../config/config.ts';
 import { formatDuration, type Parsed, parseDuration } from '../config/units.ts';
 import { probeMatrix } from '../control/resumption-matrix.ts';
 import { type ProbeTarget, TLS_VERSIONS } from '../control/resumption-probe.ts';
+import { argumentOf } from './argument.ts';
 import { type Matrix, renderMatrices } from './verify-text.ts';
 
 const HELP = `
@@ -85,14 +86,9 @@ function plain(targets: readonly ProbeTarget[], matrices: readonly Matrix[]): ob
 
 /** For commander: reads one more value. */
 function collect<T>(parse: (text: string) => Parsed<T>): (text: string, before?: readonly T[]) => T[] {
-  return (text, before = []) => [...before, wantedOf(parse(text))];
+  return (text, before = []) => [...before, argumentOf(parse(text))];
 }
 
 function parseTimeout(text: string): number {
-  return wantedOf(parseDuration(text, TIMEOUT_RANGE_MS));
-}
-
-function wantedOf<T>(result: Parsed<T>): T {
-  if (!result.ok) throw new InvalidArgumentError(result.message);
-  return result.value;
+  return argumentOf(parseDuration(text, TIMEOUT_RANGE_MS));
 }

@@ -24,7 +24,8 @@ export function checkListeners(source: YamlSource, diagnostics: DiagnosticList):
   if (admin === null) return;
   const address = checkAddress(source, diagnostics, ['admin', 'address'], admin.address, taken);
   checkFile(source, ['admin', 'token_file'], admin.token_file, diagnostics);
-  if (address === null || isLocalAddress(address) || admin.token_file !== undefined) return;
+  // who can reach a passed socket shows when it is there
+  if (address === null || address.kind === 'fd' || isLocalAddress(address) || admin.token_file !== undefined) return;
   diagnostics.error(
     source.locate(['admin', 'address']),
     `others can reach ${formatListenAddress(address)}; write 127.0.0.1, [::1] or unix:/path, or give a token_file`,
@@ -42,10 +43,6 @@ function checkAddress(
   const address = raw === undefined ? null : parseListenAddress(raw);
   if (address === null || !address.ok) return null;
   const absolute = absoluteAddress(source, address.value);
-  if (absolute.kind === 'fd') {
-    const advice = 'write host:port, [v6]:port or unix:/path';
-    diagnostics.warning(source.locate(path), `socket activation is not served by this version; ${advice}`);
-  }
   if (absolute.kind === 'tcp' && absolute.port === 0) return absolute;
   const name = formatListenAddress(absolute);
   const first = taken.get(name);

@@ -130,6 +130,42 @@ export interface PoolConfig {
   name: string;
   /** May be empty: nodes can be added while running. */
   nodes: NodeConfig[];
+  /** null: nodes are not checked. */
+  healthCheck: HealthCheckConfig | null;
+}
+
+/** Invariant: timeoutMs <= intervalMs. */
+export interface HealthCheckConfig {
+  /** null: a TCP connection will do. */
+  http: HttpCheckConfig | null;
+  /** 1..65535; null: the node's own. */
+  port: number | null;
+  /** From the beginning of one check to that of the next, at most. 100 ms..1 h. */
+  intervalMs: number;
+  /** How much shorter it may be, at random, as a part of it: 0..0.5. */
+  jitter: number;
+  /** For the whole check. */
+  timeoutMs: number;
+  /** Checks in a row that must pass to bring a node back, 1..100. */
+  rise: number;
+  /** Checks in a row that must fail to put it out, 1..100. */
+  fall: number;
+}
+
+export interface HttpCheckConfig {
+  method: 'GET' | 'HEAD' | 'OPTIONS';
+  /** Origin form, with a query maybe. */
+  path: string;
+  /** The Host header; null: the node's address. */
+  host: string | null;
+  /** At least one; inclusive. */
+  expectedStatus: StatusRange[];
+}
+
+/** 200 <= from <= to <= 599. */
+export interface StatusRange {
+  from: number;
+  to: number;
 }
 
 export interface NodeConfig {

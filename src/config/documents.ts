@@ -4,10 +4,10 @@
  */
 
 import { z } from 'zod';
-import { configSchema, nodeMapSchema, nodeSchema, stekShareEntry } from './schema.ts';
+import { configSchema, stekShareEntry } from './schema.ts';
 import { serverListSchema, stekShareSchema } from './schema-stek-share.ts';
-import { type KeyInfo, keyInfo } from './schema-units.ts';
-import { bare, itemOf, shapeOf } from './schema-walk.ts';
+import { type KeyInfo, keyInfo, longForm } from './schema-units.ts';
+import { bare, itemOf, shapeOf, unwrapped } from './schema-walk.ts';
 
 const SCHEMA_TITLE = 'stekbal configuration';
 
@@ -34,7 +34,8 @@ function jsonSchemaOf(schema: z.core.$ZodType): z.core.JSONSchema.BaseSchema {
       if (info === undefined) return;
       delete jsonSchema.default;
       Object.assign(jsonSchema, { description: info.description }, info.json);
-      if (zodSchema === nodeSchema) jsonSchema.anyOf = [{ type: 'string' }, nested(nodeMapSchema)];
+      const map = longForm.get(unwrapped(zodSchema));
+      if (map !== undefined) jsonSchema.anyOf = [...(jsonSchema.anyOf ?? []), nested(map)];
       if (zodSchema === stekShareEntry) jsonSchema.anyOf = [{ type: 'string' }, nested(stekShareSchema)];
     },
   });

@@ -10,6 +10,7 @@
 
 import { resolve } from 'node:path';
 import { readTls } from './check-certificates.ts';
+import { checkHealthChecks } from './check-health.ts';
 import { checkListeners } from './check-listeners.ts';
 import { checkPools } from './check-pools.ts';
 import { checkLimits, checkReferences } from './check-references.ts';
@@ -58,6 +59,7 @@ function checkSource(source: YamlSource, expired: Severity, diagnostics: Diagnos
   checkLimits(source, diagnostics);
   checkListeners(source, diagnostics);
   checkPools(source, diagnostics);
+  checkHealthChecks(source, diagnostics);
   checkServices(source, diagnostics);
   const read = {
     tls: readTls(source, expired, diagnostics),

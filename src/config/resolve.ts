@@ -12,6 +12,7 @@ import type {
   AffinityConfig,
   CanaryConfig,
   Config,
+  HealthCheckConfig,
   LimitsConfig,
   ListenerConfig,
   PoolConfig,
@@ -22,6 +23,7 @@ import type {
 } from './config.ts';
 import { resolvePath } from './files.ts';
 import type { RawConfig } from './schema.ts';
+import type { RawHealthCheck } from './schema-health.ts';
 import { CONTEXT_BYTES_MAX } from './schema-tls.ts';
 import type { YamlSource } from './source.ts';
 
@@ -52,7 +54,7 @@ export function resolveConfig(source: YamlSource, raw: RawConfig, parts: NamedPa
     accessLog: raw.access_log === null ? null : resolvePath(source, raw.access_log),
     limits: resolveLimits(raw.limits),
     listeners: raw.listeners.map((_, index) => resolveListener(source, raw, index, parts.tls[index] ?? null)),
-    pools: Object.entries(raw.pools).map(([name, pool]) => resolvePool(name, pool.nodes)),
+    pools: Object.entries(raw.pools).map(([name, pool]) => resolvePool(name, pool)),
     services: Object.entries(raw.services).map(([name, service]) => resolveService(name, service)),
     stekShare: parts.stekShare,
     ticketKeys: parts.ticketKeys,
@@ -129,8 +131,23 @@ function resolveCanary(raw: NonNullable<RawConfig['canary']>): CanaryConfig {
   return { targets: raw.targets, intervalMs: raw.interval, serverNames: raw.server_names };
 }
 
-function resolvePool(name: string, nodes: RawConfig['pools'][string]['nodes']): PoolConfig {
-  return { name, nodes: (nodes ?? []).map(({ address, weight, drain }) => ({ ...address, weight, drain })) };
+function resolvePool(name: string, raw: RawConfig['pools'][string]): PoolConfig {
+  const nodes = (raw.nodes ?? []).map(({ address, weight, drain }) => ({ ...address, weight, drain }));
+  return { name, nodes, healthCheck: raw.health_check === undefined ? null : resolveHealthCheck(raw.health_check) };
+}
+
+function resolveHealthCheck(raw: RawHealthCheck): HealthCheckConfig {
+  const { method, path, host, expected_status: expectedStatus } = raw;
+  return {
+    http: raw.type === 'tcp' ? null : { method, path, host, expectedStatus },
+    port: raw.port,
+    intervalMs: raw.interval,
+    jitter: raw.jitter,
+    // A written value is at most interval (checkHealthChecks); the default yields.
+    timeoutMs: Math.min(raw.timeout, raw.interval),
+    rise: raw.rise,
+    fall: raw.fall,
+  };
 }
 
 function resolveService(name: string, raw: RawService): ServiceConfig {

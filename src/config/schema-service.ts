@@ -18,7 +18,18 @@ import {
   section,
   text,
 } from './schema-units.ts';
-import { orList, type Parsed, parsed, parseFlag, parseText, refused, show, TOKEN_PATTERN, wordOf } from './units.ts';
+import {
+  orList,
+  PATH_PATTERN,
+  type Parsed,
+  parsed,
+  parseFlag,
+  parseText,
+  refused,
+  show,
+  TOKEN_PATTERN,
+  wordOf,
+} from './units.ts';
 
 export const BALANCES = ['least_conn', 'round_robin', 'random'] as const;
 const SAME_SITES = ['Strict', 'Lax', 'None'] as const;
@@ -98,7 +109,7 @@ const proxyKeys = {
     { min: 0, max: 100 },
     {
       description:
-        'A node that fails this many requests in a row (refuses, breaks off before its answer, or does not answer in time) is left out for `fail_timeout` and probed before it returns; 0: never.',
+        'A node that fails this many requests in a row on one thread (refuses, breaks off before its answer, or does not answer in time) is left out by all threads for `fail_timeout` and probed before it returns; 0: never.',
       default: '3',
     },
     'failures',
@@ -204,7 +215,7 @@ function parseVia(raw: unknown): Parsed<string | null> {
 
 function parseVerifyPath(raw: unknown): Parsed<string> {
   const target = parseText(raw, { min: 1, max: 1024 });
-  if (!target.ok || target.value === '*' || /^\/[!"$-~]*$/.test(target.value)) return target;
+  if (!target.ok || target.value === '*' || PATH_PATTERN.test(target.value)) return target;
   return refused(`${show(raw)} is not a request target; write "*" or a path such as /health, percent-encoded`);
 }
 

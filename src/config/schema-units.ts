@@ -52,6 +52,27 @@ export function section<S extends z.ZodType>(schema: S, info: KeyInfo): S {
   return schema;
 }
 
+/** Schemas that read a short form besides a map: that of the map. */
+export const longForm = new Map<z.core.$ZodType, z.core.$ZodType>();
+
+/**
+ * A map, or in its place the value of `key` alone, which leaves all others at their defaults. Not z.union: its issues would
+ * say "neither of these" where one sentence about the form that was meant is wanted.
+ */
+export function shorthand<S extends z.ZodType>(map: S, key: string, info: KeyInfo): z.ZodType<z.output<S>> {
+  const schema = z.unknown().transform((raw, context): z.output<S> => {
+    const isMap = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+    const result = map.safeParse(isMap ? raw : { [key]: raw });
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) {
+      context.issues.push({ ...issue, path: isMap ? [...issue.path] : [], input: raw } as z.core.$ZodRawIssue);
+    }
+    return z.NEVER;
+  });
+  longForm.set(schema, map);
+  return section(schema, info);
+}
+
 /** The issue of a required key that is not there; issues.ts makes the sentence. */
 export const MISSING = 'missing';
 /** What is said of a key with nothing behind its colon. */

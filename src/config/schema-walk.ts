@@ -4,20 +4,25 @@
  */
 
 import { z } from 'zod';
-import { nodeMapSchema, nodeSchema } from './schema.ts';
+import { longForm } from './schema-units.ts';
 
-/** The schema under its optional, nullable and default wrappers; of a node, the form as a map. */
-export function bare(schema: z.core.$ZodType): z.core.$ZodType {
-  if (schema === nodeSchema) return nodeMapSchema;
+/** The schema under its optional, nullable and default wrappers. */
+export function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   if (
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodNullable ||
     schema instanceof z.ZodDefault ||
     schema instanceof z.ZodPrefault
   ) {
-    return bare(schema.unwrap());
+    return unwrapped(schema.unwrap());
   }
   return schema;
+}
+
+/** That; of what has a short form, the map. */
+export function bare(schema: z.core.$ZodType): z.core.$ZodType {
+  const inner = unwrapped(schema);
+  return longForm.get(inner) ?? inner;
 }
 
 /** The keys of a map with fixed keys; null for anything else. */

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { parseListenAddress, parseNodeAddress } from './addresses.ts';
 import { WEIGHT_RANGE } from './config.ts';
+import { healthCheckSchema } from './schema-health.ts';
 import { serviceSchema } from './schema-service.ts';
 import { canarySchema, parseSessionIdContext, ticketKeysSchema, tlsSchema } from './schema-tls.ts';
 import {
@@ -19,6 +20,7 @@ import {
   optionalPath,
   scalar,
   section,
+  shorthand,
   size,
   text,
 } from './schema-units.ts';
@@ -52,8 +54,8 @@ const listenerSchema = section(
   { description: 'One address to listen on.', type: 'map', json: {} },
 );
 
-/** A node as a map; the plain form is its address alone. Exported for the documents. */
-export const nodeMapSchema = section(
+/** A node as a map; the plain form is its address alone. */
+const nodeMapSchema = section(
   z.strictObject({
     address: notation(
       'address',
@@ -69,21 +71,11 @@ export const nodeMapSchema = section(
   { description: 'A backend server: its address, or a map.', type: 'address or map', json: {} },
 );
 
-/**
- * Not z.union: its issues would say "neither of these" where one sentence about the form that was meant is wanted.
- */
-export const nodeSchema = section(
-  z.unknown().transform((raw, context): z.output<typeof nodeMapSchema> => {
-    const isMap = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
-    const result = nodeMapSchema.safeParse(isMap ? raw : { address: raw });
-    if (result.success) return result.data;
-    for (const issue of result.error.issues) {
-      context.issues.push({ ...issue, path: isMap ? [...issue.path] : [], input: raw } as z.core.$ZodRawIssue);
-    }
-    return z.NEVER;
-  }),
-  { description: 'A backend server: its address, or a map.', type: 'address or map', json: {} },
-);
+const nodeSchema = shorthand(nodeMapSchema, 'address', {
+  description: 'A backend server: its address, or a map.',
+  type: 'address or map',
+  json: { anyOf: [{ type: 'string' }] },
+});
 
 const poolSchema = section(
   z.strictObject({
@@ -92,6 +84,7 @@ const poolSchema = section(
       type: 'list of addresses or maps',
       json: {},
     }),
+    health_check: section(healthCheckSchema.optional(), infoOf(healthCheckSchema)),
   }),
   { description: 'A group of backend servers.', type: 'map', json: {} },
 );

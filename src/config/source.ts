@@ -30,18 +30,20 @@ export interface YamlSource {
 /** Reads a file. Faults go to the diagnostics; null when there is nothing to look at. Never throws. */
 export function readYamlSource(file: string, diagnostics: DiagnosticList): YamlSource | null {
   diagnostics.mention(file);
-  const start = { file, line: 1, column: 1 };
   const text = readText(file);
-  if (typeof text !== 'string') {
-    diagnostics.error({ file, line: text.line, column: 1 }, text.message);
-    return null;
-  }
+  if (typeof text === 'string') return parseYamlSource(file, text, diagnostics);
+  diagnostics.error({ file, line: text.line, column: 1 }, text.message);
+  return null;
+}
+
+/** As readYamlSource, of text that was read already. */
+export function parseYamlSource(file: string, text: string, diagnostics: DiagnosticList): YamlSource | null {
   try {
     return parseSource(file, text, diagnostics);
   } catch (error) {
     // The parser recurses: text nested deeply enough ends its stack, in whichever way.
     const reason = error instanceof RangeError ? 'it is nested too deeply' : String(error);
-    diagnostics.error(start, `the file cannot be parsed: ${reason}; write plain YAML`);
+    diagnostics.error({ file, line: 1, column: 1 }, `the file cannot be parsed: ${reason}; write plain YAML`);
     return null;
   }
 }

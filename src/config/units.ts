@@ -14,6 +14,8 @@ export interface Range {
 
 export const DURATION_PATTERN = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
 export const SIZE_PATTERN = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)$/;
+/** A request target in origin form, as it stands in a head: RFC 9112, section 3.2.1. */
+export const PATH_PATTERN = /^\/[!"$-~]*$/;
 /** A method, header or cookie name: RFC 9110, section 5.6.2. */
 export const TOKEN_PATTERN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProposalError } from '../cluster/types.ts';
+import type { Config } from '../config/config.ts';
 import type { Log } from './log.ts';
 import type { ReplicatedState } from './state.ts';
 import { encodeCommand } from './state-command.ts';
@@ -68,4 +69,9 @@ export class ClusterSalt {
       }
     }
   }
+}
+
+/** A service's salt is the cluster's. */
+export function usesClusterSalt({ services }: Pick<Config, 'services'>): boolean {
+  return services.some(({ affinity }) => affinity?.useSalt === true && !affinity.useDomain && affinity.salt === null);
 }

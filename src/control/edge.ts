@@ -5,28 +5,32 @@
  *   join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
  */
 
-import { isDeepStrictEqual } from 'node:util';
 import type { BindAddress } from '../boards/listener-task.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { ClusterOptions } from '../cluster/types.ts';
-import type { Config, ListenerConfig, StekShareConfig } from '../config/config.ts';
-import { formatDiagnostic } from '../config/diagnostics.ts';
-import { Canary } from './canary.ts';
-import { clusterOptions, peeringOptions, rotationRules } from './cluster-options.ts';
-import { ClusterSalt } from './cluster-salt.ts';
-import { Counters } from './counters.ts';
+import type { Config } from '../config/config.ts';
+import { clusterOptions, rotationRules } from './cluster-options.ts';
+import { ClusterSalt, usesClusterSalt } from './cluster-salt.ts';
+import { Health } from './health/health.ts';
 import { Helper } from './helper.ts';
 import { KeyKeeper } from './key-keeper.ts';
+import type { PassedSockets } from './listening-sockets.ts';
+import { LiveCanary } from './live-canary.ts';
+import { LocalEdits } from './local-edits.ts';
 import type { Log } from './log.ts';
-import { type MetricsView, metricsView } from './metrics-view.ts';
+import { MetricsReader } from './metrics-reader.ts';
+import type { MetricsView } from './metrics-view.ts';
 import { PoolEditor } from './pool-editor.ts';
+import { originOf } from './pool-edits.ts';
 import { Pools } from './pools.ts';
-import { changedKeys, changedTlsFiles, withLiveParts, withLiveStekShare } from './reload.ts';
+import { ReloadCounts } from './reload-counts.ts';
+import type { Readiness, ReloadResult } from './reload-result.ts';
+import { Reloader } from './reloader.ts';
+import { ServingPlans } from './serving-plan.ts';
 import { StartError } from './start-error.ts';
 import { ReplicatedState, type StateChange } from './state.ts';
-import { type EdgeStatus, poolStatus } from './status.ts';
+import type { EdgeStatus } from './status.ts';
 import { Supervisor } from './supervisor.ts';
-import { resolveRouting, tlsSettings } from './thread-settings.ts';
 
 /** How long a start waits for what only the cluster can give. */
 const JOIN_TIMEOUT_MS = 10_000;
@@ -35,8 +39,14 @@ export interface EdgeOptions {
   readonly config: Config;
   readonly log: Log;
   readonly version: string;
+  /** Sockets that the service manager passed. */
+  readonly passedSockets?: PassedSockets;
+  /** A reload begins; nothing has been read yet. */
+  readonly onReloading?: () => void;
   /** A good file has been read again: for those who read it too. Settled before the reload is said to be done. */
   readonly onReload?: (file: Config) => Promise<void>;
+  /** A reload is over, whatever came of it. */
+  readonly onReloaded?: (result: ReloadResult) => void;
   /** For tests. */
   readonly createCluster?: (options: ClusterOptions) => Pick<Cluster, keyof Cluster>;
   readonly joinTimeoutMs?: number;
@@ -51,35 +61,36 @@ export class Edge {
   readonly #cluster: Pick<Cluster, keyof Cluster>;
   readonly #helper = new Helper();
   readonly #pools: Pools;
+  readonly #plans: ServingPlans;
+  readonly #health: Health;
   readonly #supervisor: Supervisor;
-  /** Null: no service hashes with the cluster's salt. */
-  readonly #salt: ClusterSalt | null;
-  readonly #counters: Counters;
-  /** Null: the configuration has none. */
-  readonly #canary: Canary | null;
-  /** What is in force, which after a reload is not all that the file says. */
-  #config: Config;
+  readonly #salt: ClusterSalt;
+  readonly #metrics: MetricsReader;
+  readonly #canary: LiveCanary;
+  readonly #reloader: Reloader;
+  readonly #reloads = new ReloadCounts();
   #joined: Promise<void> | null = null;
   #isMember = false;
+  #isServing = false;
   #left: Promise<void> | null = null;
   readonly #ending = new AbortController();
-  /** Reloads follow one another: of two, the file read last is the one in force. */
-  #lastReload: Promise<boolean> = Promise.resolve(true);
 
   constructor(options: EdgeOptions) {
-    const { config, log, createCluster = (o) => new Cluster(o) } = options;
+    const { config, log, createCluster = (o) => new Cluster(o), passedSockets = new Map() } = options;
     this.#options = options;
-    this.#config = config;
     this.#log = log;
-    const routing = resolveRouting(config);
+    const local = new LocalEdits(config.stateDir, log);
     this.#pools = new Pools({
-      routes: routing.routes,
       pools: config.pools,
-      workers: config.workers,
+      threads: config.workers,
       state: this.#state,
+      local,
       helper: this.#helper,
-      onOutgrown: (index, buffer) => this.#supervisor.replaceBoard(index, buffer),
+      onOutgrown: (route) => this.#supervisor.replaceBoard(route),
     });
+    this.#health = new Health({ pools: this.#pools, log });
+    this.#pools.onPublished = (pool) => this.#health.poolChanged(pool);
+    this.#plans = new ServingPlans(this.#pools);
     const propose = (data: Uint8Array) => this.#cluster.propose(data);
     this.keys = new KeyKeeper({
       state: this.#state,
@@ -91,27 +102,51 @@ export class Edge {
       log,
     });
     this.#supervisor = new Supervisor({
-      workers: config.workers,
-      boards: this.#pools.boards,
       keys: this.keys.board.buffer,
-      hangTimeoutMs: config.workerHangTimeoutMs,
+      passedSockets,
       log,
-      settings: {
-        ...config.limits,
-        drainTimeoutMs: config.drainTimeoutMs,
-        accessLog: config.accessLog,
-        services: routing.services,
-        listeners: routing.listeners,
+      onNodeMark: (thread, { route, slot, generation, isOut, reason }) => {
+        const node = this.#pools.nodeAt(route, slot, generation);
+        if (node !== null) this.#health.mark(thread, node.pool, node.address, isOut, reason);
+      },
+      onThreadEnded: (thread) => {
+        this.#pools.threadEnded(thread);
+        this.#health.threadEnded(thread);
       },
     });
-    this.#counters = new Counters(this.#supervisor.stats);
-    this.#canary = config.canary === null ? null : new Canary({ config: config.canary, log });
+    this.#metrics = new MetricsReader(this.#supervisor.stats, () => this.#supervisor.serviceBoards);
+    this.#canary = new LiveCanary(config.canary, log);
     const report: ClusterOptions['report'] = (level, message, fields) => log[level](fields ?? {}, message);
     this.#cluster = createCluster(clusterOptions(config, { stateMachine: this.#state, report }));
-    this.pools = new PoolEditor(this.#pools, this.#state, propose);
-    const needsSalt = routing.routes.some(({ salt }) => salt === null);
-    this.#salt = needsSalt ? new ClusterSalt(this.#state, propose, this.#ending.signal, log) : null;
+    this.pools = new PoolEditor({
+      pools: this.#pools,
+      state: this.#state,
+      local,
+      propose: config.stekShare === null ? null : propose,
+      sources: {
+        activity: (pool, address) => this.#pools.activity(pool, address),
+        origin: (pool, address) => originOf(address, this.#state.editsOf(pool), local.of(pool)),
+        health: (pool, address) => this.#health.status(pool, address),
+      },
+    });
+    this.#salt = new ClusterSalt(this.#state, propose, this.#ending.signal, log);
     this.#state.onChange = (change) => this.#onStateChange(change);
+    local.onChange = (pool) => this.#republish({ kind: 'pool', pool });
+    this.#reloader = new Reloader({
+      config,
+      passedSockets,
+      log,
+      helper: this.#helper,
+      pools: this.#pools,
+      plans: this.#plans,
+      supervisor: this.#supervisor,
+      health: this.#health,
+      canary: this.#canary,
+      keys: this.keys,
+      salt: this.#salt,
+      cluster: this.#cluster,
+      onReload: options.onReload ?? (async () => {}),
+    });
   }
 
   /**
@@ -124,7 +159,7 @@ export class Edge {
       await this.#joined;
       this.#isMember = true;
       this.keys.start();
-      this.#salt?.seek();
+      this.#seekSalt();
     } catch (error) {
       await this.#supervisor.kill();
       await this.#leave();
@@ -133,12 +168,12 @@ export class Edge {
   }
 
   /** After join(): publishes the pools and listens. Resolves to the addresses, in the order of the file's listeners. */
-  async start(): Promise<(BindAddress | null)[]> {
+  async start(): Promise<BindAddress[]> {
     try {
       await this.#waitForCluster(this.#options.joinTimeoutMs ?? JOIN_TIMEOUT_MS);
-      await this.#pools.publish();
-      const addresses = await this.#supervisor.start();
-      this.#canary?.start();
+      const addresses = await this.#reloader.start();
+      this.#isServing = true;
+      this.#canary.start();
       return addresses;
     } catch (error) {
       await this.#leave();
@@ -154,35 +189,70 @@ export class Edge {
       uptimeS: Math.floor(process.uptime()),
       isDraining: this.#ending.signal.aborted,
       cluster: this.#cluster.status(),
-      workers: { threads: this.#config.workers, replaced: this.#supervisor.replaced },
+      workers: {
+        threads: this.#reloader.config.workers,
+        replaced: this.#supervisor.replaced,
+        retiring: this.#supervisor.retiring,
+        list: this.#supervisor.workers(),
+      },
       keys: this.keys.status(),
-      canary: this.#canary?.status ?? null,
-      pools: this.#pools.names.map((name) => poolStatus(name, this.#pools.nodes(name) ?? [])),
+      canary: this.#canary.status,
+      pools: this.pools.list(),
     };
+  }
+
+  /** Whether this edge should get requests. */
+  readiness(): Readiness {
+    const { listeners } = this.#reloader.config;
+    const reasons: string[] = [];
+    if (this.#ending.signal.aborted) reasons.push('draining');
+    else if (!this.#isServing) reasons.push('starting');
+    if (listeners.some(({ tls }) => tls !== null) && !this.keys.isHeld) reasons.push('no ticket keys from the cluster');
+    return { isReady: reasons.length === 0, reasons };
+  }
+
+  /** All listener threads serve, and their event loops turn. */
+  get areAllAlive(): boolean {
+    return this.#supervisor.areAllAlive;
+  }
+
+  /** In force. */
+  get workerHangTimeoutMs(): number {
+    return this.#reloader.config.workerHangTimeoutMs;
   }
 
   /** After join(). */
   metrics(): MetricsView {
-    const [keys, canary] = [this.keys.status(), this.#canary?.status ?? null];
-    return metricsView(this.#counters, { keys, canary, cluster: this.#cluster.status() });
+    const { config } = this.#reloader;
+    return this.#metrics.read({
+      status: this.status(),
+      readiness: this.readiness(),
+      services: this.#plans.servicesOf(config),
+      listeners: config.listeners,
+      reloads: this.#reloads.status,
+      health: this.#health.counts,
+    });
   }
 
   /**
-   * Reads the configuration file again. The whole file is checked first: with an error, nothing changes. The nodes of
-   * pools, the TLS of listeners that speak it, the group's server list and its certificates change at once; what needs a
-   * restart is named in the log. The access log is opened anew either way, for its rotation. Resolves to whether the
-   * file was good.
+   * Reads the configuration file again. The whole file is checked first: with an error, or an address that cannot be
+   * had, nothing changes. What needs a restart is named in the log. The access log is opened anew either way, for its
+   * rotation. Reloads follow one another: of two, the file read last is the one in force. Never rejects.
    */
-  reload(): Promise<boolean> {
-    const reload = this.#lastReload.then(() => this.#reload());
-    this.#lastReload = reload.catch(() => false);
-    return reload;
+  reload(): Promise<ReloadResult> {
+    return this.#reloader.reload({
+      onBegin: () => this.#options.onReloading?.(),
+      onEnd: (result) => {
+        this.#reloads.record(result.isOk);
+        this.#options.onReloaded?.(result);
+      },
+    });
   }
 
   /** Answers what is in flight, leaves the cluster and ends. Resolves to how many connections the drain timeout cut. */
   async drain(): Promise<number> {
     this.#ending.abort();
-    await this.#canary?.stop();
+    await this.#canary.stop();
     const cut = await this.#supervisor.drain();
     await this.#leave();
     return cut;
@@ -190,8 +260,15 @@ export class Edge {
 
   /** For what only the cluster can give. Tickets that no other machine can open are worse than none. */
   async #waitForCluster(timeoutMs: number): Promise<void> {
-    const hasTls = this.#config.listeners.some(({ tls }) => tls !== null);
-    await Promise.all([this.#salt?.wait(timeoutMs), hasTls ? this.keys.waitForRing(timeoutMs) : null]);
+    const hasTls = this.#reloader.config.listeners.some(({ tls }) => tls !== null);
+    await Promise.all([
+      usesClusterSalt(this.#reloader.config) ? this.#salt.wait(timeoutMs) : null,
+      hasTls ? this.keys.waitForRing(timeoutMs) : null,
+    ]);
+  }
+
+  #seekSalt(): void {
+    if (usesClusterSalt(this.#reloader.config)) this.#salt.seek();
   }
 
   /** Once: a start that fails and a drain may both ask for it. */
@@ -202,6 +279,7 @@ export class Edge {
 
   async #stopCluster(): Promise<void> {
     this.#ending.abort();
+    this.#health.stop();
     this.keys.stop();
     const isRunning = await this.#joined?.then(
       () => true,
@@ -210,57 +288,16 @@ export class Edge {
     if (isRunning) await this.#cluster.stop();
   }
 
-  async #reload(): Promise<boolean> {
-    this.#supervisor.reopenLogs();
-    const { config: file, diagnostics } = await this.#helper.loadConfig(this.#config.file);
-    for (const d of diagnostics) this.#log[d.severity === 'error' ? 'error' : 'warn'](formatDiagnostic(d));
-    if (file === null) {
-      this.#log.error({ file: this.#config.file }, 'reload refused: the configuration has errors; nothing was changed');
-      return false;
-    }
-    const gone = this.#pools.configure(file.pools);
-    if (gone.length > 0) {
-      this.#log.warn({ pools: gone }, 'not in the file any more, in use as they were until a restart');
-    }
-    await this.#pools.publish();
-    const before = withLiveParts(this.#config, file);
-    this.#replaceTls(before.listeners);
-    const stekShare = before.stekShare && file.stekShare && withLiveStekShare(before.stekShare, file.stekShare);
-    const waiting = changedKeys({ ...before, stekShare: stekShare ?? before.stekShare }, file);
-    const isTakenOver = stekShare !== null && (await this.#reloadCluster(stekShare));
-    this.#config = isTakenOver ? { ...before, stekShare } : before;
-    this.keys.setLifetime(rotationRules(this.#config).lifetimeMs);
-    await this.#options.onReload?.(file);
-    if (waiting.length > 0) this.#log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
-    this.#log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
-    return true;
-  }
-
-  #replaceTls(listeners: readonly ListenerConfig[]): void {
-    if (isDeepStrictEqual(listeners, this.#config.listeners)) return;
-    this.#supervisor.replaceTls(listeners.map(({ tls }) => tls && tlsSettings(tls)));
-    const files = changedTlsFiles(this.#config.listeners, listeners);
-    this.#log.info({ files }, 'new connections get the TLS settings of the file');
-  }
-
-  /** False, with the reason in the log, where the cluster goes on as it was. */
-  async #reloadCluster(stekShare: StekShareConfig): Promise<boolean> {
-    try {
-      await this.#cluster.reload(stekShare.servers, peeringOptions(stekShare));
-      return true;
-    } catch (error) {
-      const why = (error as Error).message;
-      this.#log.error(`stek_share was not taken over, and is in force as it was: ${why}`);
-      return false;
-    }
-  }
-
   #onStateChange(change: StateChange): void {
     if (change.kind === 'keys' || change.kind === 'all') this.keys.stateChanged();
+    this.#republish(change);
+    // a cluster that has lost its state needs a new salt
+    if (change.kind === 'all' && this.#isMember && this.#state.salt === null) this.#seekSalt();
+  }
+
+  #republish(change: StateChange): void {
     this.#pools.stateChanged(change)?.catch((err: unknown) => {
       if (!this.#ending.signal.aborted) this.#log.error({ err }, 'a change of the pools could not be published');
     });
-    // a cluster that has lost its state needs a new salt
-    if (change.kind === 'all' && this.#isMember && this.#state.salt === null) this.#salt?.seek();
   }
 }

@@ -51,7 +51,7 @@ export function load(file: string): LoadedColumns {
   const { config, diagnostics } = loadConfig(file);
   if (config === null) return { result: { config, diagnostics }, pools: [] };
   const pools = config.pools.map(({ nodes }) => toColumns(nodes.map((n) => ({ ...n, slot: 0, generation: 0 }))));
-  const bare = { ...config, pools: config.pools.map(({ name }) => ({ name, nodes: [] })) };
+  const bare = { ...config, pools: config.pools.map((pool) => ({ ...pool, nodes: [] })) };
   return { result: { config: bare, diagnostics }, pools };
 }
 

@@ -1,47 +1,52 @@
-/** What GET /metrics tells, as plain data; metrics.ts gives it names. Main thread. */
+/** What GET /metrics tells, as plain data; src/admin/metrics.ts gives it names. Main thread. */
 
 import type { TlsVersion } from '../config/config.ts';
 import type { Stage } from '../stek/key-ring.ts';
-import type { CanaryStatus } from './canary.ts';
-import type { Counters } from './counters.ts';
-import type { EdgeStatus, KeysStatus } from './status.ts';
+import type { PoolHealthCounts } from './health/pool-health.ts';
+import type { ReloadsStatus } from './reload-counts.ts';
+import type { ServiceTotals } from './service-counters.ts';
+import type { EdgeStatus, PoolStatus, WorkersStatus } from './status.ts';
 
 /** Counters are since the start. */
 export interface MetricsView {
+  readonly status: Pick<EdgeStatus, 'version' | 'isDraining' | 'cluster' | 'keys' | 'canary'>;
+  readonly isReady: boolean;
+  readonly traffic: TrafficView;
+  readonly services: readonly (ServiceTotals & { readonly name: string })[];
+  readonly tls: TlsView;
+  /** The requests of a worker and of a node do not wrap here. */
+  readonly workers: WorkersStatus;
+  readonly pools: readonly PoolStatus[];
+  readonly health: readonly PoolHealthCounts[];
+  readonly reloads: ReloadsStatus;
+  readonly certificates: readonly CertificateExpiry[];
+}
+
+export interface TrafficView {
+  /** Open now. */
+  readonly connections: number;
+  readonly connectionsTotal: number;
+  readonly tunnels: number;
+  /** Requests refused before a service was found, by the status code of the refusal. */
+  readonly rejected: ServiceTotals['codes'];
+  readonly clientAborts: number;
+  readonly responsesTruncated: number;
+  readonly backendConnects: number;
+  readonly backendReuses: number;
+  readonly nodesLeftOut: number;
+}
+
+export interface TlsView {
   readonly handshakes: Readonly<Record<'full' | 'resumed', Readonly<Record<TlsVersion, number>>>>;
   readonly handshakesFailed: number;
   readonly ticketsIssued: number;
   readonly ticketRenewals: number;
   /** Tickets that clients have shown, by the stage of their key, or by why they were not taken. */
   readonly ticketsDecrypted: Readonly<Record<Stage | 'unknown' | 'refused', number>>;
-  readonly keys: KeysStatus;
-  readonly canary: CanaryStatus | null;
-  readonly term: number;
-  readonly isLeader: boolean;
 }
 
-export function metricsView(
-  counters: Counters,
-  { keys, canary, cluster }: Pick<EdgeStatus, 'keys' | 'canary' | 'cluster'>,
-): MetricsView {
-  return {
-    handshakes: {
-      full: { 'TLSv1.2': counters.read('handshakesFull12'), 'TLSv1.3': counters.read('handshakesFull13') },
-      resumed: { 'TLSv1.2': counters.read('handshakesResumed12'), 'TLSv1.3': counters.read('handshakesResumed13') },
-    },
-    handshakesFailed: counters.read('handshakesFailed'),
-    ticketsIssued: counters.read('ticketsIssued'),
-    ticketRenewals: counters.read('ticketsRenewed'),
-    ticketsDecrypted: {
-      active: counters.read('ticketsOpenedActive'),
-      staged: counters.read('ticketsOpenedStaged'),
-      retiring: counters.read('ticketsOpenedRetiring'),
-      unknown: counters.read('ticketsUnknownKey'),
-      refused: counters.read('ticketsRefused'),
-    },
-    keys,
-    canary,
-    term: cluster.term,
-    isLeader: cluster.role === 'leader',
-  };
+export interface CertificateExpiry {
+  readonly file: string;
+  /** Unix time, s. */
+  readonly notAfterS: number;
 }

@@ -1,6 +1,6 @@
 /**
- * The part of the replicated state that is about pools: what operators have said of nodes, and how that lies over what
- * the file says. Pure; main thread.
+ * What operators have said of nodes, and how that lies over what the file says: the group's edits, which are part of the
+ * replicated state, and over them those of this edge alone. Pure; main thread.
  */
 
 import { parseNodeAddress } from '../config/addresses.ts';
@@ -15,7 +15,10 @@ const WEIGHT_DEFAULT = 1;
 /** By address. */
 export type EditsOfPool = ReadonlyMap<string, NodeEdit>;
 
-const NO_EDITS: EditsOfPool = new Map();
+/** Who says last what a node is. */
+export type NodeOrigin = 'file' | 'group' | 'local';
+
+export const NO_EDITS: EditsOfPool = new Map();
 
 export class PoolEdits {
   /** Invariant: no pool without an edit. Pools that this edge does not have are kept: another one may have them. */
@@ -73,16 +76,32 @@ export class PoolEdits {
   }
 }
 
+/** What `edit` makes of an earlier one of the same node. */
 function merged(before: NodeEdit | undefined, edit: NodeEdit): NodeEdit {
-  if (before?.kind !== 'present' || edit.kind !== 'present') return edit;
-  return { kind: 'present', weight: edit.weight ?? before.weight, drain: edit.drain ?? before.drain };
+  if (before === undefined || edit.kind === 'absent') return edit;
+  if (before.kind === 'absent') return edit.kind === 'present' ? edit : before;
+  const kind = before.kind === 'present' ? 'present' : edit.kind;
+  return { kind, weight: edit.weight ?? before.weight, drain: edit.drain ?? before.drain };
+}
+
+/** `edits` with `over` lying on them. */
+function overlaid(edits: EditsOfPool, over: EditsOfPool): EditsOfPool {
+  if (over.size === 0) return edits;
+  const all = new Map(edits);
+  for (const [address, edit] of over) all.set(address, merged(edits.get(address), edit));
+  return all;
 }
 
 /**
- * The nodes of a pool: those of the file in its order, as edited; then those added, by their addresses, so that all edges
- * have one order. The same array where nothing is edited.
+ * The nodes of a pool: those of the file in its order, as edited by the group and, over that, on this edge alone; then
+ * those added, by their addresses, so that all edges have one order. The same array where nothing is edited.
  */
-export function effectiveNodes(configured: readonly NodeConfig[], edits: EditsOfPool): readonly NodeConfig[] {
+export function effectiveNodes(
+  configured: readonly NodeConfig[],
+  group: EditsOfPool,
+  local: EditsOfPool = NO_EDITS,
+): readonly NodeConfig[] {
+  const edits = overlaid(group, local);
   if (edits.size === 0) return configured;
   const nodes: NodeConfig[] = [];
   const added = new Map(edits);
@@ -90,17 +109,31 @@ export function effectiveNodes(configured: readonly NodeConfig[], edits: EditsOf
     const edit = edits.get(node.address);
     added.delete(node.address);
     if (edit === undefined) nodes.push(node);
-    else if (edit.kind === 'present') {
+    else if (edit.kind !== 'absent') {
       nodes.push({ ...node, weight: edit.weight ?? node.weight, drain: edit.drain ?? node.drain });
     }
   }
   for (const [text, edit] of sorted(added)) {
     const parsed = parseNodeAddress(text);
     // one that only another version takes for an address would be of no use to the listener threads
-    if (edit.kind === 'absent' || !parsed.ok || parsed.value.address !== text) continue;
+    if (edit.kind !== 'present' || !parsed.ok || parsed.value.address !== text) continue;
     nodes.push({ ...parsed.value, weight: edit.weight ?? WEIGHT_DEFAULT, drain: edit.drain ?? false });
   }
   return nodes;
+}
+
+/** Also of a node that an edit takes out. */
+export function originOf(address: string, group: EditsOfPool, local: EditsOfPool): NodeOrigin {
+  if (local.has(address)) return 'local';
+  return group.has(address) ? 'group' : 'file';
+}
+
+/** Addresses that an edit takes out, whether or not a file names them; in order. */
+export function removedAddresses(group: EditsOfPool, local: EditsOfPool): string[] {
+  const isRemoved = ([, edit]: [string, NodeEdit]) => edit.kind === 'absent';
+  return sorted(overlaid(group, local))
+    .filter(isRemoved)
+    .map(([address]) => address);
 }
 
 /** By code units: no locale may have a say. */

@@ -1,54 +1,61 @@
 /**
- * The pools of one edge: what the file says with the cluster's edits over it, published to the listener threads whenever
- * one of the two changes. Main thread.
+ * The pools of one edge: what the file says with the edits of the cluster and of this edge over it, published to the
+ * listener threads whenever one of these changes. Main thread.
  */
 
 import { randomBytes } from 'node:crypto';
+import type { RouteRef } from '../boards/listener-task.ts';
+import type { NodeState } from '../boards/route-board.ts';
 import type { NodeConfig, PoolConfig } from '../config/config.ts';
 import type { Helper } from './helper.ts';
+import type { LocalEdits } from './local-edits.ts';
 import { effectiveNodes } from './pool-edits.ts';
-import { RoutePublisher } from './route-publisher.ts';
+import { type NodeActivity, RoutePublisher } from './route-publisher.ts';
 import type { ReplicatedState, StateChange } from './state.ts';
 import type { Route } from './thread-settings.ts';
 
 export interface PoolsOptions {
-  readonly routes: readonly Route[];
   readonly pools: readonly PoolConfig[];
-  readonly workers: number;
+  /** Rows that each board has, at first. */
+  readonly threads: number;
   readonly state: ReplicatedState;
+  /** Edits of this edge alone, over the group's. */
+  readonly local: Pick<LocalEdits, 'of'>;
   readonly helper: Helper;
-  /** Board `index`, that of route `index`, is this one from now on. */
-  readonly onOutgrown: (index: number, buffer: SharedArrayBuffer) => void;
+  /** The board of a route is this one from now on. */
+  readonly onOutgrown: (route: RouteRef) => void;
+}
+
+interface OpenRoute {
+  readonly route: Route;
+  readonly publisher: RoutePublisher;
+  /** The board does not hold what is true now. */
+  isStale: boolean;
 }
 
 export class Pools {
-  readonly #routes: readonly Route[];
+  /** Called when the nodes of a pool have been published anew. */
+  onPublished: (pool: string) => void = () => {};
+  readonly #options: PoolsOptions;
   readonly #state: ReplicatedState;
-  readonly #publishers: readonly RoutePublisher[];
+  /** By id. */
+  readonly #routes = new Map<number, OpenRoute>();
+  #nextRoute = 0;
+  #threads: number;
   #configured: Map<string, readonly NodeConfig[]>;
   /** The cluster's, once there was one: until then this edge's own. */
   #salt: string = randomBytes(16).toString('hex');
-  /** Routes whose boards do not hold what is true now. */
-  readonly #stale: Set<number>;
   #isPublished = false;
   /** A publication that has not begun: what changes until then is part of it. */
   #next: Promise<void> | null = null;
   #last: Promise<void> = Promise.resolve();
 
-  constructor({ routes, pools, workers, state, helper, onOutgrown }: PoolsOptions) {
-    this.#routes = routes;
+  constructor(options: PoolsOptions) {
+    const { pools, threads, state } = options;
+    this.#options = options;
     this.#state = state;
+    this.#threads = threads;
     this.#configured = new Map(pools.map(({ name, nodes }) => [name, nodes]));
-    this.#stale = new Set(routes.keys());
-    this.#publishers = routes.map(({ pool, salt }, index) => {
-      const nodes = this.#configured.get(pool) ?? [];
-      return new RoutePublisher(nodes, salt ?? '', workers, helper, (buffer) => onOutgrown(index, buffer));
-    });
-  }
-
-  /** One a route, in their order. */
-  get boards(): SharedArrayBuffer[] {
-    return this.#publishers.map(({ board }) => board.buffer);
   }
 
   get names(): string[] {
@@ -58,20 +65,72 @@ export class Pools {
   /** The nodes of a pool as they are in force; null where this edge has no such pool. */
   nodes(pool: string): readonly NodeConfig[] | null {
     const configured = this.#configured.get(pool);
-    return configured === undefined ? null : effectiveNodes(configured, this.#state.editsOf(pool));
+    if (configured === undefined) return null;
+    return effectiveNodes(configured, this.#state.editsOf(pool), this.#options.local.of(pool));
   }
 
-  /**
-   * Takes over what the file says now, to be published. A pool that is not in it any more stays as it is while services
-   * that run need it. Resolves to the names of those.
-   */
-  configure(pools: readonly PoolConfig[]): string[] {
-    const after = new Map<string, readonly NodeConfig[]>(pools.map(({ name, nodes }) => [name, nodes]));
-    const gone = new Set(this.#routes.map(({ pool }) => pool).filter((pool) => !after.has(pool)));
-    for (const pool of gone) after.set(pool, this.#configured.get(pool) ?? []);
-    this.#configured = after;
+  /** The boards of `routes`, in their order; a route that is new gets one, which `publish` fills. */
+  open(routes: readonly Route[]): RouteRef[] {
+    const nodesOf = (pool: string) => this.#configured.get(pool) ?? [];
+    return routes.map((route) => {
+      const known = [...this.#routes].find(([, open]) => isSameRoute(open.route, route));
+      if (known !== undefined) return { id: known[0], buffer: known[1].publisher.board.buffer };
+      const id = this.#nextRoute++;
+      const onOutgrown = (buffer: SharedArrayBuffer) => this.#options.onOutgrown({ id, buffer });
+      const { pool, salt } = route;
+      const { helper } = this.#options;
+      const publisher = new RoutePublisher(nodesOf(pool), salt ?? '', this.#threads, helper, onOutgrown);
+      this.#routes.set(id, { route, publisher, isStale: true });
+      return { id, buffer: publisher.board.buffer };
+    });
+  }
+
+  /** Forgets all routes but these. */
+  retain(routes: readonly RouteRef[]): void {
+    const ids = new Set(routes.map(({ id }) => id));
+    for (const id of this.#routes.keys()) if (!ids.has(id)) this.#routes.delete(id);
+  }
+
+  /** Takes over what the file says now, to be published. */
+  configure(pools: readonly PoolConfig[]): void {
+    this.#configured = new Map(pools.map(({ name, nodes }) => [name, nodes]));
     this.#markStale(() => true);
-    return [...gone];
+  }
+
+  /** The boards have rows for as many threads, once it is published. They never lose one. */
+  growTo(threads: number): void {
+    if (threads <= this.#threads) return;
+    this.#threads = threads;
+    for (const { publisher } of this.#routes.values()) publisher.growTo(threads);
+    this.#markStale(() => true);
+  }
+
+  /** A listener thread has ended: nothing is in flight on it any more. */
+  threadEnded(thread: number): void {
+    for (const { publisher } of this.#routes.values()) publisher.threadEnded(thread);
+  }
+
+  /** Whether requests go to a node, in force at once on all threads, until the node leaves the pool. */
+  setState(pool: string, address: string, state: NodeState): void {
+    for (const publisher of this.#publishersOf(pool)) publisher.setState(address, state);
+  }
+
+  /** Over all threads and all routes of the pool. */
+  activity(pool: string, address: string): NodeActivity {
+    let [inFlight, requests] = [0, 0];
+    for (const publisher of this.#publishersOf(pool)) {
+      const activity = publisher.activity(address);
+      inFlight += activity?.inFlight ?? 0;
+      requests += activity?.requests ?? 0;
+    }
+    return { inFlight, requests: requests >>> 0 };
+  }
+
+  /** Which node a listener thread means; null where it has left. */
+  nodeAt(route: number, slot: number, generation: number): { pool: string; address: string } | null {
+    const open = this.#routes.get(route);
+    const address = open?.publisher.addressAt(slot, generation) ?? null;
+    return open === undefined || address === null ? null : { pool: open.route.pool, address };
   }
 
   /**
@@ -87,7 +146,7 @@ export class Pools {
       if (change.kind === 'all' || (isResalted && route.salt === null)) return true;
       return change.kind === 'pool' && change.pool === route.pool;
     });
-    return this.#isPublished && this.#stale.size > 0 ? this.publish() : null;
+    return this.#isPublished && this.#hasStale() ? this.publish() : null;
   }
 
   /** Resolves when all that is true at the time of the call is on the boards. */
@@ -101,23 +160,36 @@ export class Pools {
     return this.#next;
   }
 
+  #publishersOf(pool: string): RoutePublisher[] {
+    return [...this.#routes.values()].filter(({ route }) => route.pool === pool).map(({ publisher }) => publisher);
+  }
+
   #markStale(isStale: (route: Route) => boolean): void {
-    for (const [index, route] of this.#routes.entries()) if (isStale(route)) this.#stale.add(index);
+    for (const open of this.#routes.values()) if (isStale(open.route)) open.isStale = true;
+  }
+
+  #hasStale(): boolean {
+    return [...this.#routes.values()].some(({ isStale }) => isStale);
   }
 
   async #publishStale(): Promise<void> {
-    const stale = [...this.#stale];
-    this.#stale.clear();
-    await Promise.all(
-      stale.map(async (index) => {
-        const { pool, salt } = this.#routes[index] as Route;
-        try {
-          await this.#publishers[index]?.update(this.nodes(pool) ?? [], salt ?? this.#salt);
-        } catch (error) {
-          this.#stale.add(index);
-          throw error;
-        }
-      }),
-    );
+    const stale = [...this.#routes.values()].filter(({ isStale }) => isStale);
+    for (const open of stale) open.isStale = false;
+    await Promise.all(stale.map((open) => this.#publishOne(open)));
+    for (const pool of new Set(stale.map(({ route }) => route.pool))) this.onPublished(pool);
   }
+
+  async #publishOne(open: OpenRoute): Promise<void> {
+    const { pool, salt } = open.route;
+    try {
+      await open.publisher.update(this.nodes(pool) ?? [], salt ?? this.#salt);
+    } catch (error) {
+      open.isStale = true;
+      throw error;
+    }
+  }
+}
+
+function isSameRoute(a: Route, b: Route): boolean {
+  return a.pool === b.pool && a.salt === b.salt;
 }

@@ -15,27 +15,19 @@ const LIVE_OF_STEK_SHARE = [
   'certVerifyStr',
 ] as const satisfies (keyof StekShareConfig)[];
 
-/**
- * What is in force after a reload that brings in what `file` says of the pools, of TLS where a listener speaks it already,
- * and of how to reach the admin API.
- */
+/** What is in force after a reload: all that `file` says, but for what a running program cannot change. */
 export function withLiveParts(inForce: Config, file: Config): Config {
+  const { stateDir, stekShare, ticketKeys } = inForce;
   // a token goes with its address: one that is needed where it listens now must not go before it listens elsewhere
   const isSameAddress = isDeepStrictEqual(inForce.admin?.address, file.admin?.address);
-  const admin =
-    isSameAddress && inForce.admin && file.admin
-      ? { ...inForce.admin, tokenFile: file.admin.tokenFile }
-      : inForce.admin;
-  const listeners = inForce.listeners.map((listener, i) => withLiveTls(listener, twinOf(listener, i, file)));
-  // what it says is in the listeners' tls
-  const { sessionIdContext } = file;
-  return { ...inForce, listeners, sessionIdContext, pools: file.pools, admin };
+  const admin = isSameAddress ? file.admin : inForce.admin;
+  return { ...file, stateDir, stekShare, ticketKeys, admin };
 }
 
 /** The files of what `listeners` show or trust now, and did not before in the same place. No text of theirs. */
-export function changedTlsFiles(before: readonly ListenerConfig[], listeners: readonly ListenerConfig[]): string[] {
-  const changed = listeners.flatMap(({ tls }, i) => {
-    const old = before[i]?.tls ?? null;
+export function changedFiles(before: readonly ListenerConfig[], listeners: readonly ListenerConfig[]): string[] {
+  const changed = listeners.flatMap(({ tls, address }) => {
+    const old = before.find((one) => isDeepStrictEqual(one.address, address))?.tls ?? null;
     if (tls === null) return [];
     const isNew = (now: CertificateConfig) => !old?.certificates.some((one) => isDeepStrictEqual(one, now));
     const certificates = tls.certificates.filter(isNew).map(({ certFile }) => certFile);
@@ -45,45 +37,27 @@ export function changedTlsFiles(before: readonly ListenerConfig[], listeners: re
   return [...new Set(changed)];
 }
 
-/** From plain to TLS and back is another listener, which waits for a restart. */
-function withLiveTls(listener: ListenerConfig, twin: ListenerConfig | undefined): ListenerConfig {
-  return listener.tls !== null && twin !== undefined && twin.tls !== null ? { ...listener, tls: twin.tls } : listener;
-}
-
-/** The same listener in the file: also where another was written before it, so that its certificates can be renewed. */
-function twinOf({ address }: ListenerConfig, index: number, { listeners }: Config): ListenerConfig | undefined {
-  const isSame = (one: ListenerConfig | undefined) => isDeepStrictEqual(one?.address, address);
-  return isSame(listeners[index]) ? listeners[index] : listeners.find(isSame);
-}
-
 /** `inForce` with what the cluster takes over while it runs as `file` says. */
 export function withLiveStekShare(inForce: StekShareConfig, file: StekShareConfig): StekShareConfig {
   const live = Object.fromEntries(LIVE_OF_STEK_SHARE.map((key) => [key, file[key]]));
   return { ...inForce, ...live };
 }
 
-/** Pools are live; of a key that was brought along, only the first start of a cluster takes notice. */
-const SEPARATE: ReadonlySet<keyof Config> = new Set(['pools', 'ticketKeys']);
+/** What a reload leaves as it is. Of a key that was brought along, only the first start of a cluster takes notice. */
+const WAITING = ['stateDir', 'stekShare', 'admin'] as const satisfies (keyof Config)[];
 
 /** The keys, as the file writes them, in which `file` differs from what is in force. */
-export function changedKeys(inForce: Config, file: Config): string[] {
-  const keys = (Object.keys(file) as (keyof Config)[]).filter((key) => !SEPARATE.has(key));
-  const changed = keys.flatMap((key) => {
+export function waitingKeys(inForce: Config, file: Config): string[] {
+  return WAITING.flatMap((key) => {
     if (isEqual(inForce[key], file[key])) return [];
     if (key !== 'stekShare' || inForce.stekShare === null || file.stekShare === null) return [nameOf(key)];
     return changedOptions(inForce.stekShare, file.stekShare);
   });
-  if (!isEqual(poolNames(inForce), poolNames(file))) changed.push('pools (one was added, removed or renamed)');
-  return changed;
 }
 
 function changedOptions(inForce: StekShareConfig, file: StekShareConfig): string[] {
   const keys = Object.keys(file) as (keyof StekShareConfig)[];
   return keys.filter((key) => !isEqual(inForce[key], file[key])).map((key) => `stek_share.${nameOf(key)}`);
-}
-
-function poolNames(config: Config): string[] {
-  return config.pools.map(({ name }) => name).sort();
 }
 
 /** `drainTimeoutMs` is `drain_timeout` in the file. */

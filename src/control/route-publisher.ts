@@ -5,17 +5,32 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { buildRouteImage, type RouteNode } from '../affinity/route-table.ts';
+import { addressOf } from '../affinity/selection.ts';
 import { publish } from '../boards/epoch.ts';
-import { dimensionsFor, NODE_UP, RouteBoard, type RouteDimensions } from '../boards/route-board.ts';
+import { dimensionsFor, NODE_UP, type NodeState, RouteBoard, type RouteDimensions } from '../boards/route-board.ts';
 import type { NodeConfig } from '../config/config.ts';
 import type { Helper } from './helper.ts';
 
 /** Above this many nodes a table is built in the helper thread: 2,000 take the main thread about 5 ms. */
 const INLINE_NODES_MAX = 2_000;
 
+interface Tenant {
+  readonly slot: number;
+  readonly generation: number;
+  /** The slot's request count when it came: what is above is its own. */
+  readonly requestsBefore: number;
+}
+
+/** Requests of a node, over all threads. */
+export interface NodeActivity {
+  readonly inFlight: number;
+  /** Begun since it came into the pool, modulo 2^32. */
+  readonly requests: number;
+}
+
 /** Who holds which slot. Invariant: the tenants' slots and the free ones differ, and together are 0 to slotsUsed - 1. */
 interface Tenancy {
-  readonly tenants: Map<string, { readonly slot: number; readonly generation: number }>;
+  readonly tenants: Map<string, Tenant>;
   readonly free: number[];
   slotsUsed: number;
 }
@@ -23,7 +38,7 @@ interface Tenancy {
 export class RoutePublisher {
   /** Of what is published. */
   #salt: string;
-  readonly #threads: number;
+  #threads: number;
   readonly #helper: Helper;
   readonly #onOutgrown: (buffer: SharedArrayBuffer) => void;
   #board: RouteBoard;
@@ -53,6 +68,36 @@ export class RoutePublisher {
     return this.#board;
   }
 
+  /** The next update makes room for as many threads: a board never loses a row. */
+  growTo(threads: number): void {
+    this.#threads = Math.max(this.#threads, threads);
+  }
+
+  /** In force at once. No effect where the node is not in the pool. */
+  setState(address: string, state: NodeState): void {
+    const tenant = this.#tenancy.tenants.get(address);
+    if (tenant !== undefined) this.#board.setState(tenant.slot, state);
+  }
+
+  /** Null where the node is not in the pool. */
+  activity(address: string): NodeActivity | null {
+    const tenant = this.#tenancy.tenants.get(address);
+    if (tenant === undefined) return null;
+    const { slot, requestsBefore } = tenant;
+    const requests = (this.#board.requests(slot) - requestsBefore) >>> 0;
+    return { inFlight: Math.max(0, this.#board.inFlight(slot)), requests };
+  }
+
+  /** The node in `slot`; null where it is not of that generation any more. */
+  addressAt(slot: number, generation: number): string | null {
+    return addressOf(this.#board, slot, generation);
+  }
+
+  /** Listener thread `thread` has ended. */
+  threadEnded(thread: number): void {
+    if (thread < this.#board.threads) this.#board.clearInFlight(thread);
+  }
+
   /**
    * Makes `nodes` the pool, hashed with `salt`: the one before where it is left out. Updates take effect in the order of
    * the calls, each whole. One that fails changes nothing that listeners see, and the next ones do not suffer from it.
@@ -66,14 +111,14 @@ export class RoutePublisher {
   async #publish(nodes: readonly NodeConfig[], salt: string): Promise<void> {
     const { dimensions } = this.#board;
     const bytes = textBytes(nodes);
-    const isOutgrown = nodes.length > dimensions.capacity || bytes > dimensions.textBytes;
-    const board = isOutgrown
-      ? RouteBoard.create(dimensionsFor(nodes.length, bytes, dimensions), this.#threads)
-      : this.#board;
+    const isTooSmall = nodes.length > dimensions.capacity || bytes > dimensions.textBytes;
+    const isOutgrown = isTooSmall || this.#threads > this.#board.threads;
+    const larger = isTooSmall ? dimensionsFor(nodes.length, bytes, dimensions) : dimensions;
+    const board = isOutgrown ? RouteBoard.create(larger, this.#threads) : this.#board;
     const before = this.#tenancy;
     const { placed, tenancy } = this.#place(nodes, salt);
     const image = await this.#build(placed, salt, board.dimensions);
-    if (isOutgrown) for (let s = 0; s < dimensions.capacity; s++) board.setState(s, this.#board.stateOf(s));
+    if (isOutgrown) board.continueFrom(this.#board);
     publish(board, image);
     this.#tenancy = tenancy;
     this.#salt = salt;
@@ -104,7 +149,7 @@ export class RoutePublisher {
     for (const { address } of nodes) {
       const tenant = before.get(address);
       if (tenant === undefined) continue;
-      tenancy.tenants.set(address, isResalted ? { slot: tenant.slot, generation: this.#nextGeneration() } : tenant);
+      tenancy.tenants.set(address, isResalted ? { ...tenant, generation: this.#nextGeneration() } : tenant);
     }
     for (const [address, { slot }] of before) if (!tenancy.tenants.has(address)) tenancy.free.push(slot);
     const placed = nodes.map(({ address, weight, drain }) => {
@@ -114,8 +159,10 @@ export class RoutePublisher {
     return { placed, tenancy };
   }
 
-  #admit(address: string, tenancy: Tenancy): { slot: number; generation: number } {
-    const tenant = { slot: tenancy.free.pop() ?? tenancy.slotsUsed++, generation: this.#nextGeneration() };
+  #admit(address: string, tenancy: Tenancy): Tenant {
+    const slot = tenancy.free.pop() ?? tenancy.slotsUsed++;
+    const requestsBefore = slot < this.#board.dimensions.capacity ? this.#board.requests(slot) : 0;
+    const tenant = { slot, generation: this.#nextGeneration(), requestsBefore };
     tenancy.tenants.set(address, tenant);
     return tenant;
   }

@@ -4,6 +4,7 @@
  *
  *   [1, 'salt', SALT]
  *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN]   the node is in the pool, with this weight and drain; null: as it was
+ *   [1, 'node', POOL, ADDRESS, WEIGHT, DRAIN, false]   the same where it is in the pool anyway: this does not add it
  *   [1, 'node', POOL, ADDRESS, null]            it is not, whatever the file says
  *   [1, 'node', POOL, ADDRESS]                  as the file says: an earlier edit is withdrawn
  *   [1, 'sync']                                 changes nothing: who proposed it has applied all that was committed before
@@ -27,8 +28,11 @@ const KEY_NAME = /^[0-9a-f]{32}$/;
 
 /** What an operator has said of a node, over what the file says. */
 export type NodeEdit =
-  /** Null: as an earlier edit or the file says. So edits of one and of the other, made at the same time, both hold. */
-  | { readonly kind: 'present'; readonly weight: number | null; readonly drain: boolean | null }
+  /**
+   * Null: as an earlier edit or the file says. So edits of one and of the other, made at the same time, both hold.
+   * `changed`: only where the file or an earlier edit has it, so that a node that was drained goes when the file drops it.
+   */
+  | { readonly kind: 'present' | 'changed'; readonly weight: number | null; readonly drain: boolean | null }
   | { readonly kind: 'absent' };
 
 export type StateCommand =
@@ -98,15 +102,18 @@ function decodeKeyCommand(kind: unknown, fields: readonly unknown[]): KeyCommand
 /** The last fields of a `node` command, and of an edit in a snapshot. */
 export function encodeEdit(edit: NodeEdit | null): unknown[] {
   if (edit === null) return [];
-  return edit.kind === 'absent' ? [null] : [edit.weight, edit.drain];
+  if (edit.kind === 'absent') return [null];
+  return edit.kind === 'present' ? [edit.weight, edit.drain] : [edit.weight, edit.drain, false];
 }
 
 /** Undefined where the fields are no edit. */
 export function decodeEdit(fields: readonly unknown[]): NodeEdit | undefined {
-  const [weight, drain] = fields;
+  const [weight, drain, adds] = fields;
   if (fields.length === 1 && weight === null) return { kind: 'absent' };
-  if (fields.length !== 2 || !(drain === null || typeof drain === 'boolean')) return undefined;
-  return weight === null || isWeight(weight) ? { kind: 'present', weight, drain } : undefined;
+  const kind = fields.length === 2 ? 'present' : 'changed';
+  if (kind === 'changed' && !(fields.length === 3 && adds === false)) return undefined;
+  if (!(drain === null || typeof drain === 'boolean')) return undefined;
+  return weight === null || isWeight(weight) ? { kind, weight, drain } : undefined;
 }
 
 function isWeight(value: unknown): value is number {

@@ -6,9 +6,10 @@ import type { ClusterStatus } from '../cluster/types.ts';
 import type { NodeConfig } from '../config/config.ts';
 import type { KeyInfo } from '../stek/key-ring.ts';
 import type { CanaryStatus } from './canary.ts';
+import type { NodeOrigin } from './pool-edits.ts';
 
 /** Nodes listed of one pool: a status is asked for often, and a pool may hold 100,000. */
-const NODES_SHOWN_MAX = 1_000;
+export const NODES_SHOWN_MAX = 1_000;
 
 export interface EdgeStatus {
   readonly version: string;
@@ -16,7 +17,7 @@ export interface EdgeStatus {
   readonly uptimeS: number;
   readonly isDraining: boolean;
   readonly cluster: ClusterStatus;
-  readonly workers: { readonly threads: number; readonly replaced: number };
+  readonly workers: WorkersStatus;
   readonly keys: KeysStatus;
   /** Null: the configuration has no canary. */
   readonly canary: CanaryStatus | null;
@@ -48,12 +49,59 @@ export interface NodeStatus {
   readonly address: string;
   readonly weight: number;
   readonly drain: boolean;
+  /** Who says so last: the file, an edit of the group's, or one of this edge's own. */
+  readonly origin: NodeOrigin;
+  /** Requests under way on it, over all threads. */
+  readonly inFlight: number;
+  /** Begun since it came into the pool, modulo 2^32. */
+  readonly requests: number;
+  readonly health: HealthStatus;
 }
 
-export function poolStatus(name: string, nodes: readonly NodeConfig[]): PoolStatus {
-  return { name, nodeCount: nodes.length, nodes: nodes.slice(0, NODES_SHOWN_MAX).map(nodeStatus) };
+export interface HealthStatus {
+  /** `down`: health checks fail. `failing`: requests do, so that it is used where there is nothing better. */
+  readonly state: 'up' | 'down' | 'failing';
+  /** The pool has a health check. */
+  readonly isChecked: boolean;
+  /** Why it is not up; empty where it is. */
+  readonly reason: string;
+  /** Unix time of the last change, ms; null: it has not changed since it came into the pool. */
+  readonly changedAtMs: number | null;
 }
 
-export function nodeStatus({ address, weight, drain }: NodeConfig): NodeStatus {
-  return { address, weight, drain };
+export interface WorkersStatus {
+  /** As the configuration has it. */
+  readonly threads: number;
+  /** Died or hung, since the start. */
+  readonly replaced: number;
+  /** In place of which others serve now, and whose connections last. */
+  readonly retiring: number;
+  readonly list: readonly WorkerStatus[];
+}
+
+export interface WorkerStatus {
+  readonly thread: number;
+  readonly state: 'starting' | 'serving' | 'retiring';
+  /** Open now. */
+  readonly connections: number;
+  /** Since the start of the process, modulo 2^32. */
+  readonly requests: number;
+}
+
+/** Where the parts of a node's status come from. */
+export interface NodeSources {
+  activity(pool: string, address: string): { readonly inFlight: number; readonly requests: number };
+  origin(pool: string, address: string): NodeOrigin;
+  health(pool: string, address: string): HealthStatus;
+}
+
+export function poolStatus(name: string, nodes: readonly NodeConfig[], sources: NodeSources): PoolStatus {
+  const shown = nodes.slice(0, NODES_SHOWN_MAX).map((node) => nodeStatus(name, node, sources));
+  return { name, nodeCount: nodes.length, nodes: shown };
+}
+
+export function nodeStatus(pool: string, { address, weight, drain }: NodeConfig, sources: NodeSources): NodeStatus {
+  const { inFlight, requests } = sources.activity(pool, address);
+  const [origin, health] = [sources.origin(pool, address), sources.health(pool, address)];
+  return { address, weight, drain, origin, inFlight, requests, health };
 }

@@ -3,14 +3,8 @@
  */
 
 import { renderCookieAttributes } from '../affinity/cookie.ts';
-import type {
-  AffinitySettings,
-  BindAddress,
-  ListenerSettings,
-  ServiceSettings,
-  TlsSettings,
-} from '../boards/listener-task.ts';
-import type { Config, ListenerConfig, ServiceConfig, TlsConfig } from '../config/config.ts';
+import type { AffinitySettings, ListenerSettings, ServiceSettings, TlsSettings } from '../boards/listener-task.ts';
+import type { Config, ServiceConfig, TlsConfig } from '../config/config.ts';
 
 /** A pool hashed with a salt: what one route board holds. */
 export interface Route {
@@ -19,10 +13,17 @@ export interface Route {
   readonly salt: string | null;
 }
 
+/** A listener, but for its sockets. */
+export type ListenerPlan = Omit<ListenerSettings, 'id' | 'sockets'>;
+
+/** A service, but for its place on the boards. */
+export type ServicePlan = Omit<ServiceSettings, 'id'>;
+
 export interface Routing {
   readonly routes: readonly Route[];
-  readonly services: readonly ServiceSettings[];
-  readonly listeners: readonly ListenerSettings[];
+  /** Their `route` is an index into `routes`. */
+  readonly services: readonly ServicePlan[];
+  readonly listeners: readonly ListenerPlan[];
 }
 
 /**
@@ -39,7 +40,7 @@ export function resolveRouting(config: Config): Routing {
     return index;
   };
   const listeners = config.listeners.map((listener) => ({
-    address: bindAddress(listener),
+    address: listener.address,
     service: listener.service === null ? null : serviceIndex(listener.service),
     hosts: listener.hosts.map(({ pattern, service }) => ({ pattern, service: serviceIndex(service) })),
     tls: listener.tls === null ? null : tlsSettings(listener.tls),
@@ -57,7 +58,7 @@ export function tlsSettings({ certificates, clientCa, ticketLifetimeMs, ...rest 
   };
 }
 
-function resolveService(service: ServiceConfig, routes: Route[]): ServiceSettings {
+function resolveService(service: ServiceConfig, routes: Route[]): ServicePlan {
   const { affinity, role: _role, ...rest } = service;
   // domain mode hashes nothing
   const salt = affinity?.useSalt && !affinity.useDomain ? affinity.salt : '';
@@ -74,20 +75,4 @@ function resolveAffinity(affinity: NonNullable<ServiceConfig['affinity']>): Affi
     attributesPlain: renderCookieAttributes({ ...options, secure: secure === true }),
     attributesTls: renderCookieAttributes({ ...options, secure: secure !== false }),
   };
-}
-
-function bindAddress({ address }: ListenerConfig): BindAddress {
-  if (address.kind === 'fd') throw new Error('socket activation is not served by this version');
-  return address;
-}
-
-/** The settings of one thread: a unix socket has no SO_REUSEPORT, so each is served by a single thread. */
-export function listenersOfThread(
-  listeners: readonly ListenerSettings[],
-  thread: number,
-  threads: number,
-): ListenerSettings[] {
-  return listeners.map((listener, i) =>
-    listener.address?.kind === 'unix' && i % threads !== thread ? { ...listener, address: null } : listener,
-  );
 }

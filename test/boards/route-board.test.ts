@@ -29,7 +29,7 @@ test('a board is as large as its drawing says', () => {
     words: 16 + 128 + 64 * 19 + 1024,
   });
   const board = RouteBoard.create(dimensions, 3);
-  assert.equal(board.halvesIndex, 32 + 64 + 3 * 64);
+  assert.equal(board.halvesIndex, 32 + 64 + 2 * 3 * 64);
   assert.equal(board.buffer.byteLength, (board.halvesIndex + 2 * layout.words) * 4);
   assert.equal(HALF.words, LINE_WORDS);
   assert.equal(RECORD.words, LINE_WORDS);
@@ -39,11 +39,14 @@ test('what one thread writes shares no cache line with what another writes', () 
   for (const nodes of [0, 1, 65, 1_000]) {
     for (const threads of [1, 2, 7]) {
       const board = RouteBoard.create(dimensionsFor(nodes, nodes * 21), threads);
-      for (let t = 0; t < threads; t++) assert.equal(board.inFlightRow(t) % LINE_WORDS, 0);
+      for (let t = 0; t < threads; t++) {
+        assert.deepEqual([board.inFlightRow(t) % LINE_WORDS, board.requestsRow(t) % LINE_WORDS], [0, 0]);
+      }
       assert.equal(board.epochIndex % LINE_WORDS, 0);
       assert.equal(board.halvesIndex % LINE_WORDS, 0);
       assert.equal(board.halfWords % LINE_WORDS, 0);
-      assert.ok(board.inFlightRow(threads - 1) + board.dimensions.capacity <= board.halvesIndex);
+      assert.ok(board.inFlightRow(threads - 1) + board.dimensions.capacity <= board.requestsRow(0));
+      assert.ok(board.requestsRow(threads - 1) + board.dimensions.capacity <= board.halvesIndex);
     }
   }
 });
@@ -77,10 +80,31 @@ test('a second view of a board sees what the first wrote', () => {
   assert.deepEqual([view.stateOf(62), view.stateOf(63)], [NODE_UP, NODE_DOWN]);
 });
 
-test('requests in flight are summed over all threads, a slot each', () => {
+test('requests in flight and in all are summed over all threads, a slot each; a thread that ended has none in flight', () => {
   const board = RouteBoard.create(dimensionsFor(10, 210), 3);
-  for (let thread = 0; thread < 3; thread++) board.words[board.inFlightRow(thread) + 5] = 10 ** thread;
+  for (let thread = 0; thread < 3; thread++) {
+    board.words[board.inFlightRow(thread) + 5] = 10 ** thread;
+    board.words[board.requestsRow(thread) + 5] = 2 * 10 ** thread;
+  }
   assert.deepEqual([board.inFlight(4), board.inFlight(5), board.inFlight(6)], [0, 111, 0]);
+  assert.deepEqual([board.requests(4), board.requests(5), board.requests(6)], [0, 222, 0]);
+  board.clearInFlight(1);
+  assert.deepEqual([board.inFlight(5), board.requests(5)], [101, 222]);
+  board.words[board.requestsRow(2) + 5] = -1;
+  assert.equal(board.requests(5), 21, 'modulo 2^32');
+});
+
+test('a board of more nodes and threads goes on where the smaller one stood', () => {
+  const small = RouteBoard.create(dimensionsFor(10, 210), 2);
+  small.setState(7, NODE_DOWN);
+  for (const thread of [0, 1]) {
+    small.words[small.inFlightRow(thread) + 7] = 1;
+    small.words[small.requestsRow(thread) + 7] = 5;
+  }
+  const large = RouteBoard.create(dimensionsFor(1_000, 21_000), 3);
+  large.continueFrom(small);
+  assert.deepEqual([large.stateOf(7), large.inFlight(7), large.requests(7)], [NODE_DOWN, 2, 10]);
+  assert.deepEqual([large.stateOf(8), large.inFlight(8), large.requests(8)], [NODE_UP, 0, 0]);
 });
 
 test('a buffer that is no board of this layout is refused', () => {
@@ -93,7 +117,7 @@ test('a buffer that is no board of this layout is refused', () => {
     return () => new RouteBoard(buffer);
   };
   assert.throws(damaged(0, 1), foreign);
-  assert.throws(damaged(1, 2), foreign);
+  assert.throws(damaged(1, 1), foreign);
   for (const [word, value] of [
     [2, 0],
     [2, 63],

@@ -14,19 +14,18 @@ test('each thread counts in a row of its own, of whole cache lines', () => {
     row.fill(-1, 32);
   }
   assert.equal(board.read(1, 'requestsTotal'), 10);
-  assert.equal(board.sum('requestsTotal'), 111);
+  assert.equal(board.read(2, 'requestsTotal'), 100);
 });
 
-test('no two counters share a word, and the classes of responses have five after the first', () => {
+test('no two counters share a word', () => {
   const words = Object.values(STAT);
   assert.equal(new Set(words).size, words.length);
-  for (let i = 1; i <= 5; i++) assert.ok(!(words as number[]).includes(STAT.responses + i));
 });
 
 test('a counter is read without its sign', () => {
   const board = StatsBoard.create(1);
-  board.row(0)[STAT.retries] = -1;
-  assert.equal(board.read(0, 'retries'), 2 ** 32 - 1);
+  board.row(0)[STAT.clientAborts] = -1;
+  assert.equal(board.read(0, 'clientAborts'), 2 ** 32 - 1);
 });
 
 test('another view reads the same rows; a buffer that is not whole rows is refused', () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterStatus } from '../../src/cluster/types.ts';
 import { renderStatus } from '../../src/commands/status-text.ts';
-import type { EdgeStatus } from '../../src/control/status.ts';
+import type { EdgeStatus, HealthStatus, NodeStatus } from '../../src/control/status.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const SELF = { member: '2.b', serverId: 2 };
@@ -35,7 +35,16 @@ const STATUS: EdgeStatus = {
   uptimeS: 2 * 86_400 + 3 * 3_600 + 59,
   isDraining: true,
   cluster: FOLLOWER,
-  workers: { threads: 4, replaced: 2 },
+  workers: {
+    threads: 4,
+    replaced: 2,
+    retiring: 1,
+    list: [
+      { thread: 0, state: 'serving', connections: 12, requests: 40_311 },
+      { thread: 1, state: 'starting', connections: 0, requests: 0 },
+      { thread: 2, state: 'retiring', connections: 3, requests: 7 },
+    ],
+  },
   keys: {
     keys: [
       { id: '00000001', stage: 'retiring', sinceMs: NOW_MS - 7_200_000 },
@@ -48,14 +57,42 @@ const STATUS: EdgeStatus = {
     intervalMs: 3_600_000,
   },
   canary: { isFailing: true, ok: { 'TLSv1.2': 3, 'TLSv1.3': 4 }, failed: { 'TLSv1.2': 0, 'TLSv1.3': 2 } },
-  pools: [{ name: 'demo', nodeCount: 3, nodes: [{ address: '10.0.0.1:80', weight: 1, drain: false }] }],
+  pools: [
+    {
+      name: 'demo',
+      nodeCount: 6,
+      nodes: [
+        node({ address: '10.0.0.1:80', inFlight: 3, requests: 700 }),
+        node({ address: '10.0.0.2:80', weight: 20, drain: true, origin: 'group', inFlight: 1, requests: 200 }),
+        node({
+          address: '10.0.0.3:80',
+          origin: 'local',
+          requests: 100,
+          health: unwell('down', 'connect: \x1b[2Jrefused'),
+        }),
+        node({ address: '[::1]:8080', drain: true, health: unwell('failing', '') }),
+      ],
+    },
+  ],
 };
 
 test('a follower shows what it knows, dashes for the rest, whom to ask, and what to look after', () => {
   assert.equal(
     renderStatus(STATUS, NOW_MS),
-    `stekbal 1.2.3, pid 77, up 2d 3h, draining
-4 listener threads, 2 replaced
+    `stekbal 1.2.3, pid 77, up 2d 3h: 7 troubles
+! this edge drains: it takes no new connections
+! server 13 at [fd00::13]:10001 is not connected
+! the log cannot be written: this member takes no part until it can
+! listener thread 1 does not serve yet
+! the canary fails: a session of one edge does not resume at another
+! pool demo: 10.0.0.3:80 is down 5m: connect: ?[2Jrefused
+! pool demo: [::1]:8080 is draining, failing 5m
+
+4 listener threads, 2 replaced, 1 retiring
+  thread  state     connections  requests
+  0       serving            12     40311
+  1       starting            0         0
+  2       retiring            3         7
 
 server 2: follower, term 7, leader is server 1
 cluster 0.c
@@ -67,19 +104,21 @@ server    member   role     leader  match  applied  last contact
 13        13.long  learner          -      -        -
 ask the leader, server 1, for match and last contact
 
-not connected: server 13 at [fd00::13]:10001
 refused: wrong-subject, 3 times
 refused: no-certificate, 1 time
-the log cannot be written: this member takes no part until it can
 
 3 ticket keys, a new one every 1h, tickets last 1d
   00000003  staged    0s
   00000002  active    1h 1m
   00000001  retiring  2h
-the canary fails: a session of one edge does not resume at another; 7 resumed, 2 did not
+the canary fails; 7 resumed, 2 did not
 
-pool demo: 3 nodes
-  10.0.0.1:80  weight 1
+pool demo: 6 nodes
+  node         state                 weight  in flight  requests  share  set by
+  10.0.0.1:80  up                         1          3       700    70%
+  10.0.0.2:80  draining                  20          1       200    20%  group
+  10.0.0.3:80  down 5m                    1          0       100    10%  this edge  connect: ?[2Jrefused
+  [::1]:8080   draining, failing 5m       1          0         0     0%
   and 2 more
 `,
   );
@@ -96,11 +135,17 @@ test('a fresh server says that it looks for a cluster', () => {
     refusals: {},
     isStorageFailed: false,
   };
+  const workers = { threads: 1, replaced: 0, retiring: 0, list: [] };
   const keys = { ...STATUS.keys, keys: [], isIssuing: false, activeAgeMs: null };
-  const status = { ...STATUS, uptimeS: 0, cluster, keys, canary: null, pools: [] };
+  const status = { ...STATUS, uptimeS: 0, isDraining: false, workers, cluster, keys, canary: null, pools: [] };
   const lines = renderStatus(status, NOW_MS).split('\n');
-  assert.match(lines[0] ?? '', /up 0s/);
-  assert.deepEqual(lines.slice(3), [
+  assert.deepEqual(lines, [
+    'stekbal 1.2.3, pid 77, up 0s: 2 troubles',
+    '! the cluster has no leader: nothing can be changed',
+    '! no session tickets are made',
+    '',
+    '1 listener thread',
+    '',
     'server 2: fresh, term 7, no leader',
     'cluster none yet: it looks for one to join or to found',
     'committed 40, applied 39',
@@ -110,6 +155,46 @@ test('a fresh server says that it looks for a cluster', () => {
     '',
   ]);
 });
+
+test('where all is well it says so, and colours what is not', () => {
+  const cluster = { ...FOLLOWER, peers: [], isStorageFailed: false };
+  const workers = { threads: 1, replaced: 0, retiring: 0, list: [] };
+  const well = { ...STATUS, isDraining: false, cluster, workers, canary: null, pools: [] };
+  assert.match(renderStatus(well, NOW_MS), /^stekbal .*: no trouble\n\n1 listener thread\n/);
+  const painted = renderStatus(STATUS, NOW_MS, (style, text) => `<${style}>${text}</>`).split('\n');
+  assert.equal(painted[1], '<red>! this edge drains: it takes no new connections</>');
+  const nodes = painted.filter((line) => /:80(80)? /.test(line) && !line.includes('!'));
+  assert.deepEqual(
+    nodes.map((line) => /^<(\w+)>/.exec(line)?.[1]),
+    [undefined, 'yellow', 'red', 'yellow'],
+  );
+});
+
+test('of many nodes that are down ten are named, and the rest counted', () => {
+  const nodes = Array.from({ length: 15 }, (_, i) => node({ address: `10.0.0.${i}:80`, health: unwell('down', '') }));
+  const status = {
+    ...STATUS,
+    pools: [
+      { name: 'demo', nodeCount: 15, nodes },
+      { name: 'none', nodeCount: 0, nodes: [] },
+    ],
+  };
+  const troubles = renderStatus(status, NOW_MS)
+    .split('\n')
+    .filter((line) => line.startsWith('! pool'));
+  assert.equal(troubles.length, 13);
+  assert.equal(troubles[0], '! pool demo has no node that takes new clients');
+  assert.deepEqual(troubles.slice(-2), ['! pool demo: and 5 nodes more', '! pool none has no nodes']);
+});
+
+function node(fields: Partial<NodeStatus>): NodeStatus {
+  const health: HealthStatus = { state: 'up', isChecked: true, reason: '', changedAtMs: null };
+  return { address: '', weight: 1, drain: false, origin: 'file', inFlight: 0, requests: 0, health, ...fields };
+}
+
+function unwell(state: HealthStatus['state'], reason: string): HealthStatus {
+  return { state, isChecked: true, reason, changedAtMs: NOW_MS - 300_000 };
+}
 
 function member(fields: Partial<ClusterStatus['members'][number]>): ClusterStatus['members'][number] {
   const unknown = { match: null, applied: null, lastContactMs: null };

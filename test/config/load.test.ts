@@ -201,6 +201,50 @@ test('the ticket key of a fleet that is migrated is read, in the order used here
   assert.match(diagnostics[0]?.message ?? '', /^import_file: .*ticket\.key has no key in line 1/);
 });
 
+test('a health check is off, by one word with its defaults, or a map; the default of its timeout yields', () => {
+  const check = (value: string) => {
+    const pools = `pools: {nodes: {nodes: [10.0.0.1]${value === '' ? '' : `, health_check: ${value}`}}}`;
+    return accepted(write(minimal().replace(/^pools: .*$/m, pools))).pools[0]?.healthCheck;
+  };
+  assert.equal(check(''), null);
+  const defaults = {
+    http: { method: 'GET', path: '/', host: null, expectedStatus: [{ from: 200, to: 399 }] },
+    port: null,
+    intervalMs: 2_000,
+    jitter: 0.1,
+    timeoutMs: 1_000,
+    rise: 2,
+    fall: 3,
+  };
+  assert.deepEqual(check('http'), defaults);
+  assert.deepEqual(check('{}'), defaults);
+  assert.deepEqual(check('tcp'), { ...defaults, http: null });
+  const text =
+    '{method: HEAD, path: "/up?a=b", host: "A.example:8080", port: "81", jitter: 12.5%, interval: 500ms, rise: 1, fall: 1}';
+  assert.deepEqual(check(text), {
+    http: { ...defaults.http, method: 'HEAD', path: '/up?a=b', host: 'a.example:8080' },
+    port: 81,
+    intervalMs: 500,
+    jitter: 0.125,
+    timeoutMs: 500,
+    rise: 1,
+    fall: 1,
+  });
+  const statuses = (value: string) => check(`{expected_status: ${value}}`)?.http?.expectedStatus;
+  for (const value of ['"204, 300 - 399"', '[204, 300-399]', '["204", "300-399"]']) {
+    assert.deepEqual(
+      statuses(value),
+      [
+        { from: 204, to: 204 },
+        { from: 300, to: 399 },
+      ],
+      value,
+    );
+  }
+  assert.deepEqual(statuses('200'), [{ from: 200, to: 200 }]);
+  assert.equal(check('{host: "::1"}')?.http?.host, '[::1]');
+});
+
 test('a canary has targets, an interval and names', () => {
   const targets = 'targets: ["A.example:443", "[::1]:8443"]';
   assert.deepEqual(accepted(write(minimal('', `canary: {${targets}}`))).canary, {

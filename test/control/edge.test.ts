@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { NodeAddress } from '../../src/config/addresses.ts';
 import type { Edge } from '../../src/control/edge.ts';
 import { StartError } from '../../src/control/start-error.ts';
 import { ReplicatedState } from '../../src/control/state.ts';
@@ -107,50 +108,59 @@ test('edits from anywhere in the cluster move requests, as do those of a snapsho
 
 test('an edit is done when it is in force here, lies over a reloaded file, and says what is in its way', async (t) => {
   const [a, b] = [await namedBackend(t), await namedBackend(t)];
-  const { edge, cluster, file } = newEdge(t, simpleConfig([a.address]));
+  const files = groupFiles(t);
+  const yaml = (...nodes: string[]) => groupConfig(files, nodes);
+  const { edge, cluster, file } = newEdge(t, yaml(a.address));
   await edge.join();
   const port = await serve(edge);
-  const node = (address: string) => ({ address, host: '127.0.0.1', port: Number(address.split(':')[1]) });
-  await edge.pools.set('demo', node(a.address), { weight: 7 });
-  assert.deepEqual(await edge.pools.set('demo', node(a.address), { drain: true }), {
-    ...node(a.address),
-    weight: 7,
-    drain: true,
-  });
-  await edge.pools.set('demo', node(b.address), {});
+  await edge.pools.set('demo', nodeOf(a.address), { weight: 7 }, 'group');
+  const { node } = await edge.pools.set('demo', nodeOf(a.address), { drain: true }, 'group');
+  assert.deepEqual([node?.weight, node?.drain, node?.origin], [7, true, 'group']);
+  await edge.pools.set('demo', nodeOf(b.address), {}, 'group');
   assert.equal((await get(port)).body, b.address);
-  await edge.pools.remove('demo', a.address);
-  assert.deepEqual(
-    edge.pools.nodes('demo').map(({ address }) => address),
-    [b.address],
-  );
-  writeFileSync(file, simpleConfig([a.address, '127.0.0.1:1']));
-  assert.equal(await edge.reload(), true);
-  assert.deepEqual(
-    edge.pools.nodes('demo').map(({ address }) => address),
-    ['127.0.0.1:1', b.address],
-  );
+  await edge.pools.remove('demo', a.address, 'group');
+  assert.deepEqual(nodesOf(edge), [b.address]);
+  writeFileSync(file, yaml(a.address, '127.0.0.1:1'));
+  assert.equal((await edge.reload()).isOk, true);
+  assert.deepEqual(nodesOf(edge), ['127.0.0.1:1', b.address]);
   const code = (code: string) => (error: Error & { code?: string }) => error.code === code;
-  await assert.rejects(edge.pools.remove('demo', a.address), code('unknown-node'));
-  await assert.rejects(edge.pools.set('dmeo', node(a.address), {}), /no pool "dmeo"; did you mean "demo"\?/);
+  await assert.rejects(edge.pools.remove('demo', a.address, 'group'), code('unknown-node'));
+  await assert.rejects(edge.pools.set('dmeo', nodeOf(a.address), {}, 'group'), /no pool "dmeo"; did you mean "demo"\?/);
   cluster.refusal = 'unconfirmed';
-  await assert.rejects(edge.pools.set('demo', node(a.address), {}), code('unconfirmed'));
+  await assert.rejects(edge.pools.set('demo', nodeOf(a.address), {}, 'group'), code('unconfirmed'));
 });
 
 test('a node that was removed stays out, whichever file of the group names it', async (t) => {
-  const { edge, cluster } = newEdge(t, simpleConfig(['127.0.0.1:1']));
+  const files = groupFiles(t);
+  const { edge, cluster } = newEdge(t, groupConfig(files, ['127.0.0.1:1']));
   await edge.join();
-  await edge.pools.set('demo', { address: '127.0.0.1:2', host: '127.0.0.1', port: 2 }, {});
-  await edge.pools.remove('demo', '127.0.0.1:2');
-  await edge.pools.remove('demo', '127.0.0.1:1');
-  assert.deepEqual(edge.pools.nodes('demo'), []);
-  const other = newEdge(t, simpleConfig(['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3']));
+  await edge.pools.set('demo', nodeOf('127.0.0.1:2'), {}, 'group');
+  await edge.pools.remove('demo', '127.0.0.1:2', 'group');
+  await edge.pools.remove('demo', '127.0.0.1:1', 'group');
+  assert.deepEqual(nodesOf(edge), []);
+  const other = newEdge(t, groupConfig(files, ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3']));
   await other.edge.join();
   other.cluster.options.stateMachine.restore(cluster.options.stateMachine.snapshot());
-  assert.deepEqual(
-    other.edge.pools.nodes('demo').map(({ address }) => address),
-    ['127.0.0.1:3'],
-  );
+  assert.deepEqual(nodesOf(other.edge), ['127.0.0.1:3']);
+});
+
+test("without a group an edit is this edge's own, and nothing is proposed", async (t) => {
+  const { edge, cluster } = newEdge(t, simpleConfig(['127.0.0.1:1']));
+  await edge.join();
+  const { scope, node } = await edge.pools.set('demo', nodeOf('127.0.0.1:2'), {}, 'group');
+  assert.deepEqual([scope, node?.origin, cluster.proposals], ['local', 'local', 0]);
+  assert.deepEqual(nodesOf(edge), ['127.0.0.1:1', '127.0.0.1:2']);
+});
+
+test('a reload before the start is what the start begins with', async (t) => {
+  const [a, b] = [await namedBackend(t), await namedBackend(t)];
+  const { edge, file } = newEdge(t, simpleConfig([a.address]));
+  await edge.join();
+  writeFileSync(file, simpleConfig([b.address]));
+  const reloaded = edge.reload();
+  const port = await serve(edge);
+  assert.equal((await reloaded).isOk, true);
+  assert.equal((await get(port)).body, b.address);
 });
 
 test('a reload gives the cluster its servers and certificates, and names what needs a restart', async (t) => {
@@ -160,7 +170,7 @@ test('a reload gives the cluster its servers and certificates, and names what ne
   const changed = groupConfig(files).replace('cert_verify_str: ""', 'cert_verify_str: /CN=x');
   writeFileSync(file, changed.replace('port: 10001', 'port: 10002').replace('heart_beat_interval: 100', ''));
   writeFileSync(files.list, LIST.replace('10001', '10002').replace('10.0.0.2', '10.0.0.3'));
-  assert.equal(await edge.reload(), true);
+  assert.equal((await edge.reload()).isOk, true);
   const [{ servers, peering } = assert.fail()] = cluster.reloads;
   assert.deepEqual(
     servers.map(({ address }) => address),
@@ -176,12 +186,9 @@ test('a faulty certificate leaves the group as it was, and the rest of the reloa
   await edge.join();
   cluster.reloadError = new Error('edge.crt: certificate 1 cannot be decoded');
   writeFileSync(file, groupConfig(files).replace('127.0.0.1:1"', '127.0.0.1:2"'));
-  assert.equal(await edge.reload(), true);
+  assert.equal((await edge.reload()).isOk, true);
   assert.ok(log.some(({ level, msg }) => level === 50 && /stek_share was not taken over.*edge\.crt/.test(msg)));
-  assert.deepEqual(
-    edge.pools.nodes('demo').map(({ address }) => address),
-    ['127.0.0.1:2'],
-  );
+  assert.deepEqual(nodesOf(edge), ['127.0.0.1:2']);
   assert.equal(waiting(log), undefined);
 });
 
@@ -237,6 +244,14 @@ async function serve(edge: Edge): Promise<number> {
   return address?.kind === 'tcp' ? address.port : assert.fail();
 }
 
+function nodesOf(edge: Edge): string[] {
+  return edge.pools.page('demo', 0).nodes.map(({ address }) => address);
+}
+
+function nodeOf(address: string): NodeAddress {
+  return { address, host: '127.0.0.1', port: Number(address.split(':')[1]) };
+}
+
 async function cookieId(port: number, host = 'web'): Promise<string | undefined> {
   const { headers } = await get(port, { headers: { host } });
   return /=([0-9a-f]{40})/.exec(headers['set-cookie']?.[0] ?? '')?.[1];
@@ -266,8 +281,8 @@ function groupFiles(t: TestContext): { list: string; pem: string } {
   return files;
 }
 
-function groupConfig({ list, pem }: { list: string; pem: string }): string {
-  return `${simpleConfig(['127.0.0.1:1'])}
+function groupConfig({ list, pem }: { list: string; pem: string }, nodes: readonly string[] = ['127.0.0.1:1']): string {
+  return `${simpleConfig(nodes)}
 stek_share:
   server_id: 1
   address: 10.0.0.1

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NodeConfig } from '../../src/config/config.ts';
-import { effectiveNodes, PoolEdits } from '../../src/control/pool-edits.ts';
+import { effectiveNodes, originOf, PoolEdits, removedAddresses } from '../../src/control/pool-edits.ts';
 import type { NodeEdit } from '../../src/control/state-command.ts';
 
 const FILE = ['10.0.0.2:80', '10.0.0.1:80', '10.0.0.3:80'].map((address) => node(address));
@@ -72,4 +72,58 @@ test('an edit of the weight and one of drain both hold, in either order and over
   }
   assert.deepEqual(effectiveNodes([node], new Map([['a:1', drain]])), [{ ...node, drain: true }]);
   assert.deepEqual(effectiveNodes([], new Map([['a:1', drain]])), [{ ...node, weight: 1, drain: true }]);
+});
+
+test('a change of a node goes with the node: drained, and dropped from the file, it is gone', () => {
+  const drained = new Map<string, NodeEdit>([['10.0.0.1:80', { kind: 'changed', weight: null, drain: true }]]);
+  assert.deepEqual(effectiveNodes(FILE, drained)[1], { ...node('10.0.0.1:80'), drain: true });
+  assert.deepEqual(effectiveNodes([], drained), []);
+});
+
+test('what an edit makes of an earlier one depends on what both say', () => {
+  const add = { kind: 'present', weight: 2, drain: null } as const;
+  const drain = { kind: 'changed', weight: null, drain: true } as const;
+  const remove = { kind: 'absent' } as const;
+  const cases: [edits: NodeEdit[], result: NodeEdit][] = [
+    [[add, drain], { kind: 'present', weight: 2, drain: true }],
+    [[drain, add], { kind: 'present', weight: 2, drain: true }],
+    [[drain, { ...drain, weight: 5 }], { kind: 'changed', weight: 5, drain: true }],
+    [[remove, drain], remove],
+    [[remove, add], add],
+    [[add, remove], remove],
+  ];
+  for (const [made, result] of cases) {
+    const edits = new PoolEdits();
+    for (const edit of made) edits.set('p', 'a:1', edit);
+    assert.deepEqual(edits.of('p').get('a:1'), result);
+    assert.deepEqual(PoolEdits.fromSnapshot(edits.toSnapshot()).of('p'), edits.of('p'));
+    const [group, local] = made as [NodeEdit, NodeEdit];
+    const [over, alone] = [new Map([['a:1', local]]), new Map([['a:1', result]])];
+    assert.deepEqual(
+      effectiveNodes([], new Map([['a:1', group]]), over),
+      effectiveNodes([], alone),
+      'one over the other is as one after the other',
+    );
+  }
+});
+
+test('edits of this edge alone lie over those of the group, and say whose word counts', () => {
+  const group = new Map<string, NodeEdit>([
+    ['10.0.0.1:80', { kind: 'absent' }],
+    ['10.0.0.2:80', { kind: 'changed', weight: 4, drain: null }],
+  ]);
+  const local = new Map<string, NodeEdit>([
+    ['10.0.0.2:80', { kind: 'changed', weight: null, drain: true }],
+    ['10.0.0.3:80', { kind: 'absent' }],
+  ]);
+  assert.deepEqual(effectiveNodes(FILE, group, local), [{ ...node('10.0.0.2:80'), weight: 4, drain: true }]);
+  const origins = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80', 'b:1'].map((one) => originOf(one, group, local));
+  assert.deepEqual(origins, ['group', 'local', 'local', 'file']);
+  assert.deepEqual(removedAddresses(group, local), ['10.0.0.1:80', '10.0.0.3:80']);
+});
+
+test('a node that was drained here alone goes when the group removes it', () => {
+  const drained = new Map<string, NodeEdit>([['10.0.0.1:80', { kind: 'changed', weight: null, drain: true }]]);
+  const removed = new Map<string, NodeEdit>([['10.0.0.1:80', { kind: 'absent' }]]);
+  assert.deepEqual(effectiveNodes(FILE, removed, drained), [node('10.0.0.2:80'), node('10.0.0.3:80')]);
 });

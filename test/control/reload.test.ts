@@ -3,69 +3,47 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CertificateConfig, Config, ListenAddress, ListenerConfig, TlsConfig } from '../../src/config/config.ts';
-import { changedKeys, changedTlsFiles, withLiveParts } from '../../src/control/reload.ts';
+import { changedFiles, waitingKeys, withLiveParts } from '../../src/control/reload.ts';
 
 const A: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 443 };
 const B: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 444 };
 
-test('of a listener that speaks TLS before and after, all of tls is live', () => {
-  const before = config([listener(A, tls())]);
-  const changes: Partial<TlsConfig>[] = [
-    { certificates: [certificate('b')] },
-    { certificates: [{ ...certificate('a'), cert: 'new text', key: 'new key' }] },
-    { minVersion: 'TLSv1.3' },
-    { ticketLifetimeMs: 60_000 },
-    { handshakeTimeoutMs: 1_000 },
-    { clientCa: { file: '/ca.crt', pem: 'authority' }, sessionIdContext: 'made of it' },
-  ];
-  for (const change of changes) {
-    const file = config([listener(A, tls(change))]);
-    const after = withLiveParts(before, file);
-    assert.deepEqual(after.listeners[0]?.tls, file.listeners[0]?.tls);
-    assert.deepEqual(changedKeys(after, file), []);
-  }
-});
-
-test('from plain to TLS and back waits for a restart', () => {
-  const [plain, secure] = [config([listener(A, null)]), config([listener(A, tls())])];
-  for (const [before, file] of [
-    [plain, secure],
-    [secure, plain],
-  ] as const) {
-    const after = withLiveParts(before, file);
-    assert.deepEqual(after.listeners, before.listeners);
-    assert.deepEqual(changedKeys(after, file), ['listeners']);
-  }
-});
-
-test('certificates are renewed also where a listener was written before theirs, which itself waits', () => {
-  const before = config([listener(A, tls())]);
-  const file = config([listener(B, tls()), listener(A, tls({ certificates: [certificate('b')] }))]);
+test('all that a running program can change is as the file says, and what it cannot is as it was', () => {
+  const before = { ...config([listener(A, tls())]), workers: 1, stateDir: '/a', logLevel: 'info' } as Config;
+  const file = { ...config([listener(B, null)]), workers: 4, stateDir: '/b', logLevel: 'debug' } as Config;
   const after = withLiveParts(before, file);
-  assert.deepEqual(after.listeners, [listener(A, tls({ certificates: [certificate('b')] }))]);
-  assert.deepEqual(changedKeys(after, file), ['listeners']);
+  assert.deepEqual(after, { ...file, stateDir: '/a' });
+  assert.deepEqual(waitingKeys(after, file), ['state_dir']);
 });
 
-test('a listener with another address keeps its tls until a restart', () => {
-  const before = config([listener(A, tls())]);
-  const file = config([listener(B, tls({ minVersion: 'TLSv1.3' }))]);
-  assert.deepEqual(withLiveParts(before, file).listeners, before.listeners);
+test('the admin address waits for a restart, with its token; a token file alone is live', () => {
+  const admin = (address: ListenAddress, tokenFile: string | null) => ({
+    ...config([]),
+    admin: { address, tokenFile },
+  });
+  const moved = withLiveParts(admin(A, '/a'), admin(B, null));
+  assert.deepEqual(moved.admin, { address: A, tokenFile: '/a' });
+  assert.deepEqual(waitingKeys(moved, admin(B, null)), ['admin']);
+  const renewed = withLiveParts(admin(A, '/a'), admin(A, '/b'));
+  assert.deepEqual(renewed.admin, { address: A, tokenFile: '/b' });
+  assert.deepEqual(waitingKeys(renewed, admin(A, '/b')), []);
+  assert.deepEqual(waitingKeys(withLiveParts(config([]), admin(A, null)), admin(A, null)), ['admin']);
 });
 
-test('the session id context at top level is live with the listeners that it is for', () => {
-  const before = config([listener(A, tls())]);
-  const file = { ...config([listener(A, tls({ sessionIdContext: 'other' }))]), sessionIdContext: 'other' };
-  assert.deepEqual(changedKeys(withLiveParts(before, file), file), []);
+test('a certificate that moves with its listener has not changed', () => {
+  const before = [listener(A, tls())];
+  assert.deepEqual(changedFiles(before, [listener(B, null), listener(A, tls())]), []);
+  assert.deepEqual(changedFiles(before, [listener(A, null)]), []);
 });
 
 test('the files that were changed are named: new ones, and those with another text', () => {
   const ca = (pem: string) => ({ file: '/ca.crt', pem });
   const before = [listener(A, tls({ certificates: ['a', 'b', 'c'].map(certificate), clientCa: ca('one') }))];
-  const same = changedTlsFiles(before, before);
+  const same = changedFiles(before, before);
   assert.deepEqual(same, []);
   const certificates = [certificate('b'), { ...certificate('a'), key: 'other' }, certificate('d')];
   const after = [listener(A, tls({ certificates, clientCa: ca('two') }))];
-  assert.deepEqual(changedTlsFiles(before, after), ['/a.crt', '/d.crt', '/ca.crt']);
+  assert.deepEqual(changedFiles(before, after), ['/a.crt', '/d.crt', '/ca.crt']);
 });
 
 function tls(change: Partial<TlsConfig> = {}): TlsConfig {
@@ -96,5 +74,12 @@ function listener(address: ListenAddress, tls: TlsConfig | null): ListenerConfig
 }
 
 function config(listeners: ListenerConfig[]): Config {
-  return { listeners, pools: [], admin: null, stekShare: null, sessionIdContext: 'stekbal' } as unknown as Config;
+  return {
+    listeners,
+    pools: [],
+    admin: null,
+    stekShare: null,
+    ticketKeys: null,
+    sessionIdContext: 'stekbal',
+  } as unknown as Config;
 }

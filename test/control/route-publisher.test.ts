@@ -68,6 +68,38 @@ test('growth replaces the board, already filled, and keeps slots, generations an
   assert.equal(countNodes(small), 2, 'the old board stays whole for those who have not heard yet');
 });
 
+test('more threads need a larger board, and nothing else of it changes', async () => {
+  const given: RouteBoard[] = [];
+  const publisher = newPublisher(['a:1'], (buffer) => given.push(new RouteBoard(buffer)));
+  await publisher.update(nodes(['a:1']));
+  const before = find(publisher, 'a:1');
+  publisher.growTo(1);
+  await publisher.update(nodes(['a:1']));
+  assert.equal(given.length, 0, 'a board loses no row');
+  publisher.growTo(5);
+  await publisher.update(nodes(['a:1']));
+  assert.deepEqual([given.length, publisher.board.threads], [1, 5]);
+  assert.deepEqual(find(publisher, 'a:1'), before);
+});
+
+test("a node's requests are counted from when it came, whoever had its slot before", async () => {
+  const publisher = newPublisher(['a:1']);
+  await publisher.update(nodes(['a:1']));
+  const { words } = publisher.board;
+  const count = (inFlight: number, requests: number) => {
+    words[publisher.board.inFlightRow(1)] = inFlight;
+    words[publisher.board.requestsRow(1)] = requests;
+  };
+  count(2, 10);
+  assert.deepEqual(publisher.activity('a:1'), { inFlight: 2, requests: 10 });
+  await publisher.update(nodes(['b:1']));
+  count(1, 13);
+  assert.deepEqual(publisher.activity('b:1'), { inFlight: 1, requests: 3 });
+  assert.equal(publisher.activity('a:1'), null);
+  const generation = find(publisher, 'b:1')?.generation ?? -1;
+  assert.deepEqual([publisher.addressAt(0, generation), publisher.addressAt(0, generation - 1)], ['b:1', null]);
+});
+
 test('a board that only its text outgrows keeps room for every slot in use', async () => {
   const short = Array.from({ length: 90 }, (_, i) => `n${i}:1`);
   const publisher = newPublisher(short);

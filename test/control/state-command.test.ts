@@ -36,6 +36,10 @@ test('the bytes of a command are those that its table draws', () => {
     [{ kind: 'key-activate', name: NAME, atMs: AT_MS }, [1, 'key-activate', NAME, AT_MS]],
     [{ kind: 'key-retire', name: NAME }, [1, 'key-retire', NAME]],
     [{ kind: 'key-rotate' }, [1, 'key-rotate']],
+    [
+      { kind: 'node', pool: 'p', address: 'a:1', edit: { kind: 'changed', weight: null, drain: true } },
+      [1, 'node', 'p', 'a:1', null, true, false],
+    ],
     [{ kind: 'key-revoke', key: KEY, atMs: AT_MS }, [1, 'key-revoke', KEY, AT_MS]],
   ];
   for (const [command, fields] of drawn) assert.deepEqual(decode(encodeCommand(command)), fields);
@@ -69,6 +73,8 @@ const MALFORMED: Record<string, unknown[]> = {
   'a retirement with a field more': ['key-retire', NAME, AT_MS],
   'a wish with a field more': ['key-rotate', null],
   'a revocation with a field more': ['key-revoke', KEY, AT_MS, true],
+  'a change of a node that adds it': ['node', 'p', 'a:1', 1, true, true],
+  'a change of a node with a field more': ['node', 'p', 'a:1', 1, true, false, null],
   'a kind that there is not': ['key-forget', NAME],
   'a kind that there is not, with the fields of a mint': ['key-stage', KEY, AT_MS],
 };

@@ -2,9 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ListenerSettings } from '../../src/boards/listener-task.ts';
 import type { AffinityConfig, Config, ListenerConfig, ServiceConfig, TlsConfig } from '../../src/config/config.ts';
-import { listenersOfThread, resolveRouting, tlsSettings } from '../../src/control/thread-settings.ts';
+import { resolveRouting, tlsSettings } from '../../src/control/thread-settings.ts';
 
 const COOKIE = {
   httpOnly: true,
@@ -92,27 +91,12 @@ test('a TLS listener is told what to show and accept, and no file names', () => 
 test('what the configuration does not hold is refused', () => {
   const unknown = listener({ service: 'nobody' });
   assert.throws(() => resolveRouting(config([service('a', 'web')], [unknown])), /no service nobody/);
-  const fd = listener({ service: 'a', address: { kind: 'fd', name: 'http' } });
-  assert.throws(() => resolveRouting(config([service('a', 'web')], [fd])), /socket activation/);
 });
 
 test('what a thread is sent can be cloned, and holds nothing that it has no use for', () => {
   const { services } = resolveRouting(config([service('a', 'web', AFFINITY)]));
   assert.deepEqual(structuredClone(services), services);
   assert.equal('role' in (services[0] ?? {}), false);
-});
-
-test('each thread listens on every tcp address, and one thread on each unix socket', () => {
-  const tcp: ListenerSettings = { address: { kind: 'tcp', host: '::', port: 80 }, service: 0, hosts: [], tls: null };
-  const unix = (path: string): ListenerSettings => ({ ...tcp, address: { kind: 'unix', path } });
-  const all = [tcp, unix('/a'), unix('/b'), tcp, unix('/c')];
-  for (const threads of [1, 2, 3, 8]) {
-    const served = Array.from({ length: threads }, (_, t) => listenersOfThread(all, t, threads));
-    all.forEach(({ address }, i) => {
-      const serving = served.filter((listeners) => listeners[i]?.address !== null).length;
-      assert.equal(serving, address?.kind === 'unix' ? 1 : threads);
-    });
-  }
 });
 
 function config(services: ServiceConfig[], listeners: ListenerConfig[] = []): Config {

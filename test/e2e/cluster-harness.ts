@@ -29,7 +29,7 @@ export const PATIENT_MS = 60_000;
 const START_ATTEMPTS = 5;
 const PLAIN_LISTENER = `{address: "${HOST}:0", service: web}`;
 /** Five processes that load their code on two cores take longer than all that is tested here. */
-const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/stekbal-tests', import.meta.url));
+export const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/stekbal-tests', import.meta.url));
 
 export interface ClusterSetup {
   /** Servers 1..servers are listed. */

@@ -93,6 +93,21 @@ async function webSocketProgram(t: TestContext, top: string[]): Promise<{ progra
   return { program, client };
 }
 
+test('a connection whose first request is on its way when the drain begins is answered', async (t) => {
+  const backend = await namedBackend(t);
+  const program = await startProgram(t, simpleConfig([backend.address]));
+  const client = openClient(t, program.port);
+  await once(client.socket, 'connect');
+  // accepted by now: connections are taken in their order
+  assert.equal((await get(program.port)).status, 200);
+  program.child.kill('SIGTERM');
+  await program.logged((line) => line.msg.startsWith('draining'));
+  client.socket.write(GET);
+  await client.ended;
+  assert.match(client.received, /^HTTP\/1\.1 200 [^]*\r\nConnection: close\r\n/);
+  assert.equal(await program.exited, 0);
+});
+
 test('a WebSocket is cut at drain_timeout, and that is no failure', async (t) => {
   const { program, client } = await webSocketProgram(t, ['drain_timeout: 300ms']);
   program.child.kill('SIGTERM');

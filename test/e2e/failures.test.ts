@@ -5,10 +5,10 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { Worker } from 'node:worker_threads';
 import {
   type Backend,
   DEAD_ADDRESSES,
+  deafAddress,
   exchange,
   get,
   httpBackend,
@@ -77,24 +77,6 @@ const CUT_SHORT = 'response cut short';
 const NODE_FAILED = 'node failed';
 const LEFT_OUT = 'node left out';
 const BACK = 'node answers again';
-
-/** A listening address whose backlog is full and that accepts nothing: its connections never open. */
-async function deafAddress(t: TestContext): Promise<string> {
-  // its thread listens and then sleeps, so that nothing is ever accepted
-  const worker = new Worker(
-    `const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-      require('node:worker_threads').parentPort.postMessage(server.address().port);
-      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
-    });`,
-    { eval: true },
-  );
-  t.after(() => worker.terminate());
-  const [port] = (await once(worker, 'message')) as [number];
-  // the kernel takes backlog + 1
-  const filling = Array.from({ length: 4 }, () => openClient(t, port).socket);
-  await Promise.all(filling.slice(0, 2).map((socket) => once(socket, 'connect')));
-  return `127.0.0.1:${port}`;
-}
 
 test('a node that refuses is passed over, left out, probed, and comes back; sticky clients move with a new cookie', async (t) => {
   const [dead, live] = [await namedBackend(t), await namedBackend(t)];

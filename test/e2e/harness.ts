@@ -15,6 +15,7 @@ import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const CHAOS = new URL('./chaos-preload.ts', import.meta.url).href;
@@ -61,15 +62,28 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** Starts `stekbal run` on `configFile`. It is killed with the test. `env` is added to this process's. */
+export interface SpawnOptions {
+  readonly chaos?: boolean;
+  /** Added to this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Passed as a service manager does it, by their names. */
+  readonly sockets?: readonly { readonly name: string; readonly fd: number }[];
+}
+
+/** Starts `stekbal run` on `configFile`. It is killed with the test. */
 export function spawnProgram(
   t: TestContext,
   configFile: string,
-  { chaos = false, env = {} }: { chaos?: boolean; env?: NodeJS.ProcessEnv } = {},
+  { chaos = false, env = {}, sockets = [] }: SpawnOptions = {},
 ): ProgramProcess {
   const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
-  const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', 'ipc'];
-  const child = spawn(process.execPath, args, { stdio, env: { ...process.env, ...env } });
+  const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', ...sockets.map(({ fd }) => fd), 'ipc'];
+  const names = sockets.map(({ name }) => name).join(':');
+  const passed = sockets.length === 0 ? {} : { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: names };
+  // the process that they are for is known only once it runs
+  const command = sockets.length === 0 ? [] : ['/bin/sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
+  const [program = process.execPath, ...before] = [...command, process.execPath];
+  const child = spawn(program, [...before, ...args], { stdio, env: { ...process.env, ...passed, ...env } });
   const log: LogLine[] = [];
   const watchers = new Set<(line: LogLine) => void>();
   let text = '';
@@ -279,20 +293,22 @@ export function exchange(
   });
 }
 
-/** The YAML of one plain listener on a free port in front of `nodes`. `service` and `top` are further lines. */
+/** The YAML of one plain listener on a free port in front of `nodes`. `service`, `pool` and `top` are further keys. */
 export function simpleConfig(
   nodes: readonly string[],
   {
     service = [],
+    pool = [],
     top = [],
     workers = 1,
-  }: { service?: readonly string[]; top?: readonly string[]; workers?: number } = {},
+  }: { service?: readonly string[]; pool?: readonly string[]; top?: readonly string[]; workers?: number } = {},
 ): string {
+  const list = nodes.map((n) => (n.startsWith('{') ? n : JSON.stringify(n))).join(', ');
   return [
     `workers: ${workers}`,
     ...top,
     'listeners: [{address: "127.0.0.1:0", service: web}]',
-    `pools: {demo: {nodes: [${nodes.map((n) => (n.startsWith('{') ? n : JSON.stringify(n))).join(', ')}]}}`,
+    `pools: {demo: {${[`nodes: [${list}]`, ...pool].join(', ')}}}`,
     'services:',
     '  web:',
     '    pool: demo',
@@ -420,4 +436,22 @@ export function servicesConfig(
     ...names.flatMap((n) => [`  ${n}:`, `    pool: ${n}`, ...(services[n]?.lines ?? []).map((line) => `    ${line}`)]),
     '',
   ].join('\n');
+}
+
+/** A listening address whose backlog is full and that accepts nothing: its connections never open. */
+export async function deafAddress(t: TestContext): Promise<string> {
+  // its thread listens and then sleeps, so that nothing is ever accepted
+  const worker = new Worker(
+    `const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      require('node:worker_threads').parentPort.postMessage(server.address().port);
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
+    });`,
+    { eval: true },
+  );
+  t.after(() => worker.terminate());
+  const [port] = (await once(worker, 'message')) as [number];
+  // the kernel takes backlog + 1
+  const filling = Array.from({ length: 4 }, () => openClient(t, port).socket);
+  await Promise.all(filling.slice(0, 2).map((socket) => once(socket, 'connect')));
+  return `127.0.0.1:${port}`;
 }

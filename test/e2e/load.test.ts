@@ -1,38 +1,18 @@
 /** autocannon against the running program, also while a listener thread dies under it. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { failures, type LoadResult, load, NO_FAILURES } from './autocannon.ts';
 import { namedBackend, simpleConfig, startProgram } from './harness.ts';
 
-const AUTOCANNON = fileURLToPath(import.meta.resolve('autocannon'));
 const CONNECTIONS = 100;
 const PROBES = 60;
 
-interface LoadResult {
-  readonly requests: { readonly total: number };
-  readonly '2xx': number;
-  readonly non2xx: number;
-  readonly errors: number;
-  readonly timeouts: number;
-  readonly resets: number;
-}
-
-/** Runs autocannon in a process of its own, for `seconds`. */
-async function load(port: number, seconds: number, cookie: string): Promise<LoadResult> {
-  const args = [AUTOCANNON, '--json', '-c', `${CONNECTIONS}`, '-d', `${seconds}`, '-H', `Cookie: ${cookie}`];
-  const child = spawn(process.execPath, [...args, `http://127.0.0.1:${port}/`], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  await new Promise((resolve) => child.once('close', resolve));
-  return JSON.parse(output) as LoadResult;
+function loadOf(port: number, cookie: string): Promise<LoadResult> {
+  const args = ['-H', `Cookie: ${cookie}`];
+  return load(`http://127.0.0.1:${port}/`, { seconds: 10, connections: CONNECTIONS, args });
 }
 
 test('autocannon -c 100 -d 10 ends without an error', async (t) => {
@@ -44,8 +24,8 @@ test('autocannon -c 100 -d 10 ends without an error', async (t) => {
       { service: ['affinity: yes'], workers: 2 },
     ),
   );
-  const result = await load(port, 10, 'X-SERVERID=none');
-  assert.deepEqual([result.errors, result.timeouts, result.resets, result.non2xx], [0, 0, 0, 0]);
+  const result = await loadOf(port, 'X-SERVERID=none');
+  assert.deepEqual(failures(result), NO_FAILURES);
   assert.ok(result['2xx'] > 1000);
   assert.deepEqual(
     log.filter((line) => line.level >= 40),
@@ -106,7 +86,7 @@ for (const death of ['terminate', 'throw'] as const) {
     const program = await startProgram(t, yaml, true);
     const probes = await Probes.open(program.port, PROBES);
     t.after(() => probes.close());
-    const running = load(program.port, 10, 'a=b');
+    const running = loadOf(program.port, 'a=b');
     await probes.progress(20);
     program.chaos(death);
     await program.logged((line) => line.msg === 'listener thread replaced');

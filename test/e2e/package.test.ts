@@ -5,17 +5,17 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { get, requirePeer, temporaryFolder } from './harness.ts';
+import { get, namedBackend, requirePeer, simpleConfig, temporaryFolder } from './harness.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The oldest Node that the package promises to run on. */
 const OLDEST_NODE = 'node@24';
 
-test('the packed package, installed into an empty folder, runs stekbal quickstart', async (t) => {
+test('the packed package, installed into an empty folder, runs, shows its dashboard and reloads', async (t) => {
   const folder = temporaryFolder(t);
   await run('npm', ['pack', '--pack-destination', folder], { cwd: ROOT });
   const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
@@ -38,26 +38,70 @@ test('the packed package, installed into an empty folder, runs stekbal quickstar
   const bin = join(folder, 'node_modules/.bin');
   const nodeFolder = onOldest ? bin : dirname(process.execPath);
   const env = { ...process.env, PATH: `${nodeFolder}:${process.env.PATH}` };
-  const child = spawn(join(bin, 'stekbal'), ['quickstart', '--port', '0', '--tls-port', '0'], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const start = (args: readonly string[]) => startPacked(t, join(bin, 'stekbal'), args, env);
+
+  const quickstart = start(['quickstart', '--port', '0', '--tls-port', '0']);
+  const port = Number(await quickstart.said(/serves http:\/\/127\.0\.0\.1:(\d+)\//));
+  assert.match((await get(port)).body, /^backend 127\.0\.0\.1:\d+ answered GET \//);
+  assert.doesNotMatch(quickstart.output(), /ticket callback does not work/);
+  await quickstart.end();
+
+  const { address } = await namedBackend(t);
+  const file = join(folder, 'edge.yaml');
+  const yaml = (workers: number) => simpleConfig([address], { workers, top: ['admin: {address: "127.0.0.1:0"}'] });
+  writeFileSync(file, yaml(1));
+  const edge = start(['run', '-c', file]);
+  const [served, admin] = await Promise.all([
+    edge.said(/"addresses":\["127\.0\.0\.1:(\d+)"\]/),
+    edge.said(/"address":"127\.0\.0\.1:(\d+)","msg":"admin API"/),
+  ]);
+  const { headers, body } = await get(Number(admin), { path: '/' });
+  const assets = [...body.matchAll(/(?:src|href)="(dashboard\/[^"]+)"/g)].map(([, path]) => `/${path}`);
+  assert.match(headers['content-type'] ?? '', /^text\/html/);
+  assert.ok(assets.length >= 2);
+  for (const path of assets) assert.equal((await get(Number(admin), { path })).status, 200, path);
+  // also where descriptors cannot be duplicated: Node 24 has no node:ffi
+  for (const workers of [3, 1, 2]) {
+    writeFileSync(file, yaml(workers));
+    edge.child.kill('SIGHUP');
+    await edge.said(/"msg":"reloaded"/);
+    for (let i = 0; i < 6; i++) assert.equal((await get(Number(served))).body, address);
+  }
+  await edge.end();
+});
+
+/** A program of the package. `said` resolves to what the first group matches in what it has yet to write, or wrote. */
+function startPacked(t: TestContext, command: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   let output = '';
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stdout.on('data', (chunk) => {
+  let seen = '';
+  const watchers = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
       output += chunk;
-      const match = /serves http:\/\/127\.0\.0\.1:(\d+)\//.exec(output);
-      if (match) resolve(Number(match[1]));
+      seen += chunk;
+      for (const watcher of watchers) watcher();
     });
-    child.stderr.on('data', (chunk) => {
-      output += chunk;
+  }
+  const said = (pattern: RegExp) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const match = pattern.exec(seen);
+        if (match === null) return;
+        watchers.delete(look);
+        // the same line does not answer twice
+        if (match[1] === undefined) seen = seen.slice(match.index + match[0].length);
+        resolve(match[1] ?? '');
+      };
+      watchers.add(look);
+      void exited.then(() => reject(new Error(output)));
+      look();
     });
-    void exited.then(() => reject(new Error(output)));
-  });
-  assert.match((await get(port)).body, /^backend 127\.0\.0\.1:\d+ answered GET \//);
-  assert.doesNotMatch(output, /ticket callback does not work/);
-  child.kill('SIGTERM');
-  assert.deepEqual(await exited, [0, null]);
-});
+  const end = async () => {
+    child.kill('SIGTERM');
+    assert.deepEqual(await exited, [0, null]);
+  };
+  return { child, said, output: () => output, end };
+}

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { RouteNode } from '../../src/affinity/route-table.ts';
 import type { ServiceSettings } from '../../src/boards/listener-task.ts';
-import { NODE_DOWN } from '../../src/boards/route-board.ts';
+import { NODE_DOWN, NODE_FAILING, NODE_UP } from '../../src/boards/route-board.ts';
 import { Balancer } from '../../workers/balancer.ts';
 import { NodePool } from '../../workers/node-pool.ts';
-import type { ThreadContext } from '../../workers/thread-context.ts';
 import type { UpstreamNode } from '../../workers/upstream-node.ts';
 import { boardOf, node } from '../affinity/fixtures.ts';
+import { fakeContext } from './fake-context.ts';
 
 type Balance = ConstructorParameters<typeof Balancer>[0];
 
@@ -50,7 +50,7 @@ test('least_conn chooses the node with the fewest requests in flight for its wei
   const otherThread = pool.board.inFlightRow(1);
   pool.board.words.set([8, 3, 5], otherThread);
   assert.equal(choose()?.slot, 1, '9/2, 4/1, 6/1');
-  pool.addInFlight(1, 1);
+  pool.begin(1);
   assert.equal(choose()?.slot, 0, '9/2, 5/1, 6/1');
 });
 
@@ -124,6 +124,23 @@ for (const balance of ['least_conn', 'round_robin', 'random'] as const) {
     for (let i = 0; i < 50; i++) assert.equal(choose(), failed);
   });
 
+  test(`${balance}: a node whose requests fail elsewhere is chosen only where there is no other, one that is down never`, (t) => {
+    seedRandom(t);
+    const { choose, pool } = newPool(
+      balance,
+      [0, 1, 2].map((slot) => node({ slot })),
+    );
+    pool.board.setState(0, NODE_DOWN);
+    pool.board.setState(1, NODE_FAILING);
+    assert.deepEqual(Object.keys(shares(choose, 50)), ['2']);
+    leaveOut(choose() as UpstreamNode);
+    assert.deepEqual(Object.keys(shares(choose, 50)), ['1', '2']);
+    pool.board.setState(2, NODE_DOWN);
+    assert.deepEqual(Object.keys(shares(choose, 50)), ['1']);
+    pool.board.setState(1, NODE_DOWN);
+    assert.equal(choose(), null);
+  });
+
   test(`${balance}: the one node that is up among a thousand is found`, (t) => {
     seedRandom(t);
     const { choose, pool } = newPool(
@@ -143,9 +160,7 @@ for (const balance of ['least_conn', 'round_robin', 'random'] as const) {
 
 function newPool(balance: Balance, nodes: readonly RouteNode[]) {
   const board = boardOf(nodes, '', 2);
-  const log = { info() {}, warn() {}, debug() {} };
-  const context = { thread: 0, wheel: { arm() {}, remove() {} }, log, count() {} } as unknown as ThreadContext;
-  const pool = new NodePool(board, context);
+  const pool = new NodePool(0, board, fakeContext().context);
   const balancer = new Balancer(balance, pool);
   const choose = (tried: readonly UpstreamNode[] = []) => balancer.choose(tried);
   return { pool, choose };
@@ -186,8 +201,8 @@ function seedRandom(t: TestContext): number {
 function leaveOut(node: UpstreamNode): void {
   const service = { name: 's', maxFails: 3, failTimeoutMs: 1_000 } as ServiceSettings;
   for (let i = 0; i < 3; i++) {
-    assert.equal(node.isLeftOut, false);
+    assert.equal(node.isLeftOut(NODE_UP), false);
     node.failed('ECONNREFUSED', service);
   }
-  assert.equal(node.isLeftOut, true);
+  assert.equal(node.isLeftOut(NODE_UP), true);
 }

@@ -52,7 +52,7 @@ test('without hosts every request goes to the default', () => {
 });
 
 function newRoutes(service: number | null, hosts: typeof HOSTS): ListenerRoutes {
-  return new ListenerRoutes({ address: null, service, hosts, tls: null }, SERVICES);
+  return new ListenerRoutes({ service, hosts }, SERVICES);
 }
 
 function serviceOf(routes: ListenerRoutes, host: string): string | null {

@@ -7,12 +7,12 @@ import { COOKIE_ID, findAffinityId } from '../../src/affinity/cookie.ts';
 import { buildRouteImage, type RouteNode } from '../../src/affinity/route-table.ts';
 import { publish } from '../../src/boards/epoch.ts';
 import type { AffinitySettings, ServiceSettings } from '../../src/boards/listener-task.ts';
-import { NODE_DOWN } from '../../src/boards/route-board.ts';
+import { NODE_DOWN, NODE_FAILING } from '../../src/boards/route-board.ts';
 import { RequestHead } from '../../workers/http1/request-head.ts';
 import { NodePool } from '../../workers/node-pool.ts';
 import { type Choice, Service } from '../../workers/service.ts';
-import type { ThreadContext } from '../../workers/thread-context.ts';
 import { boardOf, node } from '../affinity/fixtures.ts';
+import { fakeContext } from './fake-context.ts';
 
 const SALT = 'pepper';
 const NODES = [0, 1, 2, 3].map((slot) => node({ slot }));
@@ -75,8 +75,10 @@ test('the clients of a node that is down, failing or gone get another, and its c
   ask(header).node?.failed('ECONNREFUSED', { name: 's', maxFails: 1, failTimeoutMs: 1_000 } as ServiceSettings);
   assertMoved();
   ask(`Cookie: ${cookieFor('10.0.0.0:80')}`).node?.answered();
-  pool.board.setState(1, NODE_DOWN);
-  assertMoved();
+  for (const state of [NODE_FAILING, NODE_DOWN] as const) {
+    pool.board.setState(1, state);
+    assertMoved();
+  }
   set(NODES.filter(({ slot }) => slot !== 1));
   assertMoved();
 });
@@ -160,9 +162,7 @@ test('an empty pool has no node for anybody', () => {
 
 function newService(affinity: AffinitySettings | null) {
   const board = boardOf(NODES, SALT);
-  const log = { info() {}, warn() {}, debug() {} };
-  const context = { thread: 0, wheel: { arm() {}, remove() {} }, log, count() {} } as unknown as ThreadContext;
-  const pool = new NodePool(board, context);
+  const pool = new NodePool(0, board, fakeContext().context);
   const settings = { balance: 'round_robin', via: null, affinity } as unknown as ServiceSettings;
   const service = new Service(settings, pool);
   const head = new RequestHead({ headBytesMax: 4096, headersMax: 32, targetBytesMax: 1024 });

@@ -11,6 +11,7 @@ import tls from 'node:tls';
 import { MessageChannel } from 'node:worker_threads';
 import { type BoardKey, type BoardStage, KeyBoard, NONE, STAGE_ACTIVE } from '../../src/boards/key-board.ts';
 import type { CertificateSettings, ServiceSettings, TlsSettings } from '../../src/boards/listener-task.ts';
+import { ServiceBoard } from '../../src/boards/service-board.ts';
 import { type Stat, StatsBoard } from '../../src/boards/stats-board.ts';
 import type { AcceptedStream } from '../../workers/accept.ts';
 import { Downstream } from '../../workers/downstream.ts';
@@ -71,6 +72,8 @@ export interface Served {
   readonly port: number;
   readonly keys: KeyBoard;
   readonly listeners: TlsListeners;
+  /** Serves new connections of a listener with these settings. Rejects where they cannot be used. */
+  moveTo(index: number, settings: TlsSettings): Promise<void>;
   readonly context: ThreadContext;
   readonly connections: ReadonlySet<Downstream>;
   count(stat: Stat): number;
@@ -99,10 +102,10 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
   port2.on('message', (line: LoggedLine) => lines.push(line));
   const limits = { headBytesMax: 16_384, headersMax: 64, targetBytesMax: 8_192, headerTimeoutMs: 10_000 };
   const log = new ThreadLog(port1, 0);
-  const context = new ThreadContext(0, stats.row(0), log, null, new TicketKeys(keys), limits);
-  const pool = new NodePool(boardOf([node({ slot: 0, address: backend.address })]), context);
+  const context = new ThreadContext(0, stats.row(0), ServiceBoard.create(), log, null, new TicketKeys(keys), limits);
+  const pool = new NodePool(0, boardOf([node({ slot: 0, address: backend.address })]), context);
   const service = new Service(SERVICE, pool);
-  const routes = new ListenerRoutes({ address: null, service: 0, hosts: [], tls: null }, [service]);
+  const routes = new ListenerRoutes({ service: 0, hosts: [] }, [service]);
   const connections = new Set<Downstream>();
   const onSecure = (stream: AcceptedStream) => {
     const connection = new Downstream(stream, context, { routes, isTls: true }, (gone) => connections.delete(gone));
@@ -110,7 +113,9 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
     return connection;
   };
   const listeners = new TlsListeners(context, means);
-  const servers = await Promise.all(settings.map((one, i) => listeners.create(i, one, onSecure)));
+  const contexts = await Promise.all(settings.map((one) => listeners.contexts(one)));
+  const acceptors = contexts.map((one) => listeners.create(one, onSecure));
+  const servers = acceptors.map((acceptor) => acceptor.createServer());
   t.after(() => {
     listeners.cut();
     for (const connection of connections) connection.cut();
@@ -129,6 +134,7 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
     port: ports[0] as number,
     keys,
     listeners,
+    moveTo: async (index, one) => acceptors[index]?.moveTo(await listeners.contexts(one)),
     context,
     connections,
     count: (stat) => stats.read(0, stat),
@@ -141,6 +147,7 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
 }
 
 const SERVICE: ServiceSettings = {
+  id: 0,
   name: 'web',
   route: 0,
   pool: 'demo',

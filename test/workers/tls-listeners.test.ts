@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAuthority } from '../cluster/certificates.ts';
 import { namedBackend } from '../e2e/harness.ts';
 import {
   certificateFor,
@@ -26,7 +25,7 @@ for (const version of VERSIONS) {
     const served = await serveTls(t, { settings: [tlsSettings({ certificates: [A] })], backend });
     const open = await connectTls(t, served.port, { version });
     assert.match(await open.get(), /^HTTP\/1.1 200 /);
-    served.listeners.update([tlsSettings({ certificates: [B] })]);
+    await served.moveTo(0, tlsSettings({ certificates: [B] }));
     assert.equal((await visit(t, served.port, { version })).common, 'b.example');
     assert.match(await open.get(), /^HTTP\/1.1 200 /);
   });
@@ -34,18 +33,18 @@ for (const version of VERSIONS) {
   test(`${version}: a certificate that is renewed ends no session`, async (t) => {
     const served = await serveTls(t, { settings: [tlsSettings({ certificates: [A] })] });
     const first = await visit(t, served.port, { version });
-    served.listeners.update([tlsSettings({ certificates: [certificateFor(['a.example'])] })]);
+    await served.moveTo(0, tlsSettings({ certificates: [certificateFor(['a.example'])] }));
     const options = first.session === null ? {} : { session: first.session };
     assert.equal((await visit(t, served.port, { version, ...options })).isResumed, true);
   });
 }
 
-test('each listener gets its own settings, and a plain one among them changes nothing', async (t) => {
+test('each listener gets its own settings', async (t) => {
   const served = await serveTls(t, {
     settings: [tlsSettings({ certificates: [A] }), tlsSettings({ certificates: [B] })],
   });
   const [one, two] = served.ports as [number, number];
-  served.listeners.update([null, tlsSettings({ certificates: [A] })]);
+  await served.moveTo(1, tlsSettings({ certificates: [A] }));
   assert.equal((await visit(t, one)).common, 'a.example');
   assert.equal((await visit(t, two)).common, 'a.example');
 });
@@ -55,16 +54,9 @@ for (const [what, faulty] of [
   ['a key of another certificate', { certificates: [OTHER_KEY] }],
   ['no certificate', { certificates: [] }],
 ] as const) {
-  test(`with ${what} a listener is not made, and one that serves keeps its settings`, async (t) => {
+  test(`settings with ${what} are refused, and the listener keeps those it has`, async (t) => {
     const served = await serveTls(t, { settings: [tlsSettings({ certificates: [A] })] });
-    await assert.rejects(
-      served.listeners.create(1, tlsSettings(faulty), () => assert.fail('no connection')),
-      (error: Error) => !error.message.includes('PRIVATE'),
-    );
-    served.listeners.update([tlsSettings(faulty)]);
-    const { level, fields } = await served.logged('TLS settings cannot be used, the old ones stay');
-    assert.equal(level, 'warn');
-    assert.equal(fields.listener, 0);
+    await assert.rejects(served.moveTo(0, tlsSettings(faulty)), (error: Error) => !error.message.includes('PRIVATE'));
     assert.equal((await visit(t, served.port)).common, 'a.example');
   });
 }
@@ -75,16 +67,6 @@ test('a faulty certificate behind a sound one fails the handshakes that ask for 
   });
   await assert.rejects(visit(t, served.port, { servername: 'bad.example' }));
   assert.equal((await visit(t, served.port)).common, 'a.example');
-});
-
-test('settings that come while a listener is still being made are the ones it begins with', async (t) => {
-  const served = await serveTls(t);
-  served.listeners.update([tlsSettings(), tlsSettings({ clientCa: createAuthority().certificate })]);
-  const server = await served.listeners.create(1, tlsSettings(), () => assert.fail('no client has a certificate'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => server.close());
-  const { port } = server.address() as { port: number };
-  await assert.rejects(connectTls(t, port, { version: 'TLSv1.2' }));
 });
 
 test('keys that were revoked leave the thread with the next tick, though no ticket comes', async (t) => {

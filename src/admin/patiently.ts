@@ -1,0 +1,14 @@
+/** Main thread. */
+
+import type { FastifyRequest } from 'fastify';
+
+/** What takes longer than a connection may stand still, as a group has to agree first; it is bounded of itself. */
+export async function patiently<T>({ raw: { socket } }: FastifyRequest, work: Promise<T>): Promise<T> {
+  const idleTimeoutMs = socket.timeout ?? 0;
+  socket.setTimeout(0);
+  try {
+    return await work;
+  } finally {
+    socket.setTimeout(idleTimeoutMs);
+  }
+}
