@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -48,7 +48,7 @@ test('a listener goes from plain to TLS and back, and a connection of before goe
   const plain = simpleConfig([address], { workers: 2 });
   const program = await startProgram(t, plain);
   const open = await connection(program.port);
-  await program.reload(plain.replace(ONE_LISTENER, site.listeners));
+  await program.reload(plain.replace(ONE_LISTENER, `listeners: [${site.listener(1)}]`));
   const { answer } = await visit(program.port, { version: 'TLSv1.3' });
   assert.match(answer, new RegExp(address));
   assert.match(await open.ask(), /^HTTP\/1\.1 200 /);
@@ -100,7 +100,9 @@ test('bounds, the log level and the access log are as the file says from then on
   const program = await startProgram(t, simpleConfig([address]));
   const long = { path: `/${'x'.repeat(200)}` };
   assert.equal((await get(program.port, long)).status, 200);
-  await program.reload(simpleConfig([address], { top: ['limits: {max_target_size: 64B}', `access_log: ${accessLog}`] }));
+  await program.reload(
+    simpleConfig([address], { top: ['limits: {max_target_size: 64B}', `access_log: ${accessLog}`] }),
+  );
   assert.equal((await get(program.port, long)).status, 414);
   await get(program.port);
   await eventually(() => /"status":200/.test(readFileSync(accessLog, 'utf8')), 'a line of the access log');
@@ -170,33 +172,34 @@ test(`${SECONDS} s of load over HTTP and HTTPS while pools, certificates, listen
   const backends = await Promise.all(Array.from({ length: 4 }, () => namedBackend(t)));
   const site = newSite(t);
   const yaml = (round: number) => {
-    site.renew();
     const nodes = backends.filter((_, i) => i !== round % backends.length).map(({ address }) => address);
     const extra = round % 2 === 0 ? '' : ', {address: "127.0.0.1:0", service: web}';
-    const listeners = `listeners: [{address: "127.0.0.1:0", service: web}, ${site.listener}${extra}]`;
+    const listeners = `listeners: [{address: "127.0.0.1:0", service: web}, ${site.listener(round)}${extra}]`;
     const service = ['affinity: yes', `retries: ${round % 3}`];
     return simpleConfig(nodes, { workers: 1 + (round % 3), service }).replace(ONE_LISTENER, listeners);
   };
   const program = await startProgram(t, yaml(0));
+  let rounds = 0;
+  // whether the one before is over or not: reloads follow one another
+  const reloading = setInterval(() => {
+    writeFileSync(`${program.configFile}.new`, yaml(++rounds));
+    renameSync(`${program.configFile}.new`, program.configFile);
+    program.child.kill('SIGHUP');
+  }, 1_000);
+  t.after(() => clearInterval(reloading));
   const [plain, secure] = program.ports;
-  const reloads = { count: 0, isOver: false };
-  const running = [
+  const results = await Promise.all([
     load(`http://127.0.0.1:${plain}/`, { seconds: SECONDS, connections: 32 }),
     load(`https://127.0.0.1:${secure}/`, { seconds: SECONDS, connections: 32 }),
     // a connection a request: what a listening socket that closes would lose
     load(`http://127.0.0.1:${plain}/`, { seconds: SECONDS, connections: 4, args: ['-H', 'Connection: close'] }),
-  ];
-  void Promise.all(running).then(() => {
-    reloads.isOver = true;
-  });
-  while (!reloads.isOver) {
-    await program.reload(yaml(++reloads.count));
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-  }
-  const results = await Promise.all(running);
-  t.diagnostic(`${reloads.count} reloads; answers: ${results.map((one) => one['2xx']).join(', ')}`);
+  ]);
+  clearInterval(reloading);
+  const reloads = () => program.log.filter(({ msg }) => msg === 'reloaded').length;
+  await eventually(() => reloads() === rounds, `${rounds} reloads`);
+  t.diagnostic(`${rounds} reloads; answers: ${results.map((one) => one['2xx']).join(', ')}`);
   for (const result of results) assert.deepEqual(failures(result), NO_FAILURES);
-  assert.ok(reloads.count >= SECONDS / 2);
+  assert.ok(rounds >= SECONDS - 1);
   assert.deepEqual(
     program.log.filter(({ level }) => level >= 40),
     [],
@@ -206,20 +209,18 @@ test(`${SECONDS} s of load over HTTP and HTTPS while pools, certificates, listen
 const ONE_LISTENER = 'listeners: [{address: "127.0.0.1:0", service: web}]';
 const ADMIN = 'admin: {address: "127.0.0.1:0"}';
 
-/** A certificate in files, and listeners that show it. */
+/** Listeners that show a certificate, each round another. */
 function newSite(t: TestContext) {
   const authority = createAuthority();
   const folder = temporaryFolder(t);
-  const files = { cert: join(folder, 'a.crt'), key: join(folder, 'a.key') };
-  const renew = () => {
-    const { certificate, key } = authority.issue('/CN=localhost', { names: ['localhost'] });
-    writeFileSync(files.cert, certificate);
-    writeFileSync(files.key, key);
+  const listener = (round: number) => {
+    const [cert, key] = [join(folder, `${round}.crt`), join(folder, `${round}.key`)];
+    const leaf = authority.issue('/CN=localhost', { names: ['localhost'] });
+    writeFileSync(cert, leaf.certificate);
+    writeFileSync(key, leaf.key);
+    return `{address: "127.0.0.1:0", service: web, tls: {certificates: [{cert_file: ${cert}, key_file: ${key}}]}}`;
   };
-  renew();
-  const tls = `{certificates: [{cert_file: ${files.cert}, key_file: ${files.key}}]}`;
-  const listener = `{address: "127.0.0.1:0", service: web, tls: ${tls}}`;
-  return { renew, listener, listeners: `listeners: [${listener}]` };
+  return { listener };
 }
 
 /** A kept connection. */
