@@ -1,7 +1,6 @@
 /** Pools that are changed while they are in use: by the commands, on a group of real processes, also under load. */
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
