@@ -14,7 +14,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { availableParallelism, cpus, release, tmpdir } from 'node:os';
@@ -24,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 import type { ClusterStatus } from '../src/cluster/types.ts';
 import type { EdgeStatus } from '../src/control/status.ts';
 import { createAuthority, writeCredentials } from '../test/cluster/certificates.ts';
+import { cpuMs, rssMib } from './measured.ts';
 import type { Figure } from './run.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -33,7 +34,6 @@ const EDITS = 200;
 /** Addresses that edits take turns with: the pool stays small. */
 const ADDRESSES = 8;
 const DEADLINE_MS = 30_000;
-const TICK_MS = 10; // of /proc/PID/stat: USER_HZ is 100 on every Linux
 /** statfs(2): where a sync costs nothing. */
 const TMPFS_MAGIC = 0x01021994;
 
@@ -127,7 +127,7 @@ async function status(member: Member): Promise<ClusterStatus> {
 
 async function idleFigures(members: Record<'leader' | 'follower', Member>): Promise<Figure[]> {
   const roles = Object.entries(members).map(([role, { process }]) => ({ role, pid: process.pid as number }));
-  const before = roles.map(({ pid }) => cpuTicks(pid));
+  const before = roles.map(({ pid }) => cpuMs(pid));
   const began = performance.now();
   await sleep(IDLE_MS);
   const elapsedMs = performance.now() - began;
@@ -136,21 +136,9 @@ async function idleFigures(members: Record<'leader' | 'follower', Member>): Prom
     {
       name: `idle ${role}, CPU (user and system)`,
       unit: '% of a core',
-      value: (100 * (cpuTicks(pid) - (before[i] as number)) * TICK_MS) / elapsedMs,
+      value: (100 * (cpuMs(pid) - (before[i] as number))) / elapsedMs,
     },
   ]);
-}
-
-/** User and system time of a process so far, proc(5): fields 14 and 15. */
-function cpuTicks(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return Number(fields[11]) + Number(fields[12]);
-}
-
-function rssMib(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 // ---------------------------------------------------------------- latency

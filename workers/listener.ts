@@ -65,9 +65,11 @@ interface PreparedListener {
 
 class ListenFailure extends Error {
   readonly listener: number;
-  constructor(listener: number, cause: unknown) {
+  readonly untaken: readonly number[];
+  constructor(listener: number, untaken: readonly number[], cause: unknown) {
     super('a listener cannot be served', { cause });
     this.listener = listener;
+    this.untaken = untaken;
   }
 }
 
@@ -117,8 +119,9 @@ class ListenerThread {
       this.#send({ type: 'listening', opened: this.#prepared?.opened ?? [] });
     } catch (error) {
       if (!(error instanceof ListenFailure)) throw error;
-      const { code = 'UNKNOWN', message } = error.cause as NodeJS.ErrnoException;
-      this.#send({ type: 'listen-failed', listener: error.listener, code, message });
+      const { listener, untaken, cause } = error;
+      const { code = 'UNKNOWN', message } = cause as NodeJS.ErrnoException;
+      this.#send({ type: 'listen-failed', listener, untaken, code, message });
     }
   }
 
@@ -133,16 +136,19 @@ class ListenerThread {
     const listeners: PreparedListener[] = [];
     const opened: OpenedSocket[] = [];
     const prepared = { settings, listeners, opened };
+    const untaken = new Set(settings.listeners.flatMap(({ sockets }) => sockets.flatMap(({ fd }) => fd ?? [])));
     for (const listener of settings.listeners) {
       try {
         const one = await this.#prepareListener(listener, services);
         listeners.push(one);
         for (const socket of listener.sockets) {
-          if (!one.served.serves(socket.id)) opened.push(await one.served.serve(socket, listener.address));
+          if (one.served.serves(socket.id)) continue;
+          if (socket.fd !== null) untaken.delete(socket.fd);
+          opened.push(await one.served.serve(socket, listener.address));
         }
       } catch (error) {
         this.#undo(prepared);
-        throw new ListenFailure(listener.id, error);
+        throw new ListenFailure(listener.id, [...untaken], error);
       }
     }
     return prepared;
@@ -206,7 +212,7 @@ class ListenerThread {
     for (const [id, pool] of this.#pools) {
       if (routes.has(id)) continue;
       this.#pools.delete(id);
-      pool.closeIdle();
+      pool.close();
     }
   }
 

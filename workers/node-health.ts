@@ -68,9 +68,16 @@ export class NodeHealth extends Timed implements UpstreamUser {
     if (this.#isOut) this.#comeBack();
   }
 
+  /** Its pool is not in use any more: nothing to probe for. */
+  withdraw(): void {
+    if (!this.#isOut) return;
+    this.#context.wheel.remove(this);
+    this.#node.tell(false, '');
+  }
+
   onDeadline(): void {
     if (!this.#isOut || this.#service === null) return;
-    // one that has left the pool, if only to return with another id, is probed no more
+    // one that has left the pool, if only to return with another id, is probed no more; nor one of a pool out of use
     if (!this.#node.isInPool) this.#node.tell(false, '');
     else this.#node.connect(this, this.#service);
   }

@@ -19,6 +19,8 @@ export class NodePool {
   #inFlight: number;
   #requests: number;
   readonly #id = new Int32Array(5);
+  /** Nothing that is in force names it. */
+  isClosed = false;
 
   /** `route`: what the main thread calls the board. */
   constructor(route: number, board: RouteBoard, context: ThreadContext) {
@@ -81,6 +83,8 @@ export class NodePool {
 
   /** Tells the main thread, and by it all others, that this one leaves `node` out or uses it again. */
   tell(node: UpstreamNode, isOut: boolean, reason: string): void {
+    // the main thread knows the route no more: what it was told now, it could not be told otherwise later
+    if (this.isClosed) return;
     const { slot, address } = node;
     // it has another generation than when this thread met it where ids are hashed with another salt since
     const generation = generationOf(this.board, slot);
@@ -89,7 +93,7 @@ export class NodePool {
   }
 
   holds(node: UpstreamNode): boolean {
-    return addressOf(this.board, node.slot, node.generation) !== null;
+    return !this.isClosed && addressOf(this.board, node.slot, node.generation) !== null;
   }
 
   /** Found as draining: it takes no new clients. */
@@ -99,6 +103,15 @@ export class NodePool {
 
   closeIdle(): void {
     for (const node of this.#nodes) node?.closeIdle();
+  }
+
+  /** No new request comes. Those under way end on their nodes, of which nothing is said to the other threads any more. */
+  close(): void {
+    for (const node of this.#nodes) {
+      node?.withdraw();
+      node?.closeIdle();
+    }
+    this.isClosed = true;
   }
 
   #meet(found: FoundNode): UpstreamNode | null {

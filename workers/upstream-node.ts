@@ -63,6 +63,11 @@ export class UpstreamNode {
     this.#health?.answered();
   }
 
+  /** Where this thread leaves it out, nobody need know any more. */
+  withdraw(): void {
+    this.#health?.withdraw();
+  }
+
   /** A request begins or ends on this node; the board's cells are this thread's own. */
   begin(): void {
     this.#pool.begin(this.slot);
@@ -88,7 +93,8 @@ export class UpstreamNode {
 
   /** Takes back a connection whose last response has been read to its end. */
   release(connection: UpstreamConnection, service: ServiceSettings): void {
-    if (!service.persistBackend || this.#idle.length >= service.backendPersistCache || this.#context.isEnding) {
+    const isFull = this.#idle.length >= service.backendPersistCache;
+    if (!service.persistBackend || isFull || this.#context.isEnding || this.#pool.isClosed) {
       connection.destroy();
       return;
     }

@@ -86,6 +86,11 @@ export class EventStreams {
     });
   }
 
+  /** Ends the streams that are open, with the next tick; their clients may come back. */
+  renew(): void {
+    for (const stream of this.#streams) stream.lifeTicks = this.#limits.lifeTicksMax;
+  }
+
   /** Ends all streams: the program stops. */
   close(): void {
     this.#isClosed = true;

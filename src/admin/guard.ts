@@ -18,6 +18,8 @@ export interface Asked {
   readonly method: string;
   readonly httpVersion: string;
   readonly headers: IncomingHttpHeaders;
+  /** For the dashboard's page, which holds no data and changes nothing. */
+  readonly isPage: boolean;
 }
 
 const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]'];
@@ -30,9 +32,9 @@ export function refusalOf(asked: Asked, address: ListenAddress, token: string | 
   if (headers.host === undefined && asked.httpVersion === '1.1') {
     return { status: 400, code: 'bad-request', message: 'the Host header is missing' };
   }
-  if (token === null && address.kind === 'tcp' && !isHostOf(headers.host ?? '', address.host)) {
-    const allowed = [...new Set([...LOOPBACK_HOSTS, bracketed(address.host)])].join(', ');
-    return forbidden('foreign-host', `the Host header names another host; use one of ${allowed}`);
+  const hosts = hostsOf(address);
+  if (token === null && !hosts.includes(hostName(headers.host ?? ''))) {
+    return forbidden('foreign-host', `the Host header names another host; use one of ${hosts.join(', ')}`);
   }
   if (isFromOtherSite(asked)) return forbidden('foreign-origin', 'requests from pages of other sites are refused');
   if (!SAFE_METHODS.includes(asked.method) && !isJsonOrNone(headers['content-type'])) {
@@ -51,27 +53,32 @@ function isJsonOrNone(contentType: string | undefined): boolean {
   return contentType === undefined || /^application\/json\s*(?:;|$)/i.test(contentType);
 }
 
-/** Another name that leads here is DNS rebinding: to the browser, the page and this API would be one site. */
-function isHostOf(host: string, configured: string): boolean {
-  const name = host.replace(/:\d*$/, '').toLowerCase();
-  return LOOPBACK_HOSTS.includes(name) || name === bracketed(configured);
+/**
+ * Another name that leads here is DNS rebinding: to the browser, the page and this API would be one site. To a unix socket
+ * too, where it is forwarded to a port (`ssh -L 9900:/run/stekbal/admin.sock`).
+ */
+function hostsOf(address: ListenAddress): readonly string[] {
+  if (address.kind !== 'tcp') return LOOPBACK_HOSTS;
+  const own = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return [...new Set([...LOOPBACK_HOSTS, own])];
 }
 
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
+/** Of a Host header, without the port. */
+function hostName(host: string): string {
+  return host.replace(/:\d*$/, '').toLowerCase();
 }
 
 /**
  * A page on another port of this machine is same-site to the browser, and a stranger here. Following a link to the
  * dashboard is let pass: the page that holds the link gets nothing of the answer.
  */
-function isFromOtherSite({ method, headers }: Asked): boolean {
+function isFromOtherSite({ method, headers, isPage }: Asked): boolean {
   const { origin, host } = headers;
   if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== host)) return true;
   const site = headers['sec-fetch-site'];
   if (site === undefined || site === 'same-origin' || site === 'none') return false;
   const isNavigation = headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
-  return !(isNavigation && method === 'GET');
+  return !(isPage && isNavigation && method === 'GET');
 }
 
 /** Hashes are compared, so that neither the token's length nor its beginning shows in the time that it takes. */

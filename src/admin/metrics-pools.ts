@@ -1,7 +1,7 @@
 /**
  * The part of GET /metrics that is about pools and their nodes. Main thread.
  *
- * Of each pool the nodes that a status shows, the first 1,000: a pool may hold 100,000, and four samples of each would be
+ * Of each pool the nodes that a status shows, at most 1,000: a pool may hold 100,000, and four samples of each would be
  * more than a Prometheus wants.
  */
 
@@ -13,7 +13,9 @@ export function writePoolMetrics(out: Exposition, { pools, health }: MetricsView
   out.gauge(
     'pool_nodes',
     'Nodes of a pool, all of them: failing ones get requests where there is nothing better, those that are down none',
-    health.flatMap(({ pool, nodes }) => byLabel({ pool }, 'state', nodes)),
+    pools.flatMap(({ name, counts: { up, draining, failing, down } }) =>
+      byLabel({ pool: name }, 'state', { up: up + draining, down, failing }),
+    ),
   );
   const each = (value: (node: NodeStatus) => number): Sample[] =>
     pools.flatMap(({ name, nodes }) => nodes.map((node): Sample => [{ pool: name, node: node.address }, value(node)]));

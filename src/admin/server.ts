@@ -105,8 +105,11 @@ export class AdminServer {
    */
   reload(config: AdminConfig): void {
     if (!isDeepStrictEqual(config.address, this.#config.address)) return;
+    const before = this.#token;
     try {
       this.#token = readToken(config.tokenFile);
+      // whoever still looks on has to come back with the new one
+      if (this.#token !== before) this.#events.renew();
     } catch (error) {
       this.#log.error(`the admin API's token is in force as it was: ${(error as Error).message}`);
     }
@@ -130,11 +133,11 @@ export class AdminServer {
     this.#app.addHook('onRequest', async (request, reply) => {
       reply.headers(HEADERS);
       const { method, headers, raw, routeOptions } = request;
-      const asked = { method, headers, httpVersion: raw.httpVersion };
+      const { isProbe, isPage = false } = routeOptions.config;
+      const asked = { method, headers, httpVersion: raw.httpVersion, isPage };
       const refusal = refusalOf(asked, this.#socket?.address ?? this.#config.address, this.#token);
       if (refusal === null) return;
       const { status, code, message } = refusal;
-      const { isProbe, isPage } = routeOptions.config;
       if (status === 401 && (isProbe ?? isPage)) {
         request.isStranger = true;
         return;

@@ -160,7 +160,14 @@ export type FromListener =
   /** It serves all sockets that it was given or told to open: with the first settings, or with those to be committed. */
   | { readonly type: 'listening'; readonly opened: readonly OpenedSocket[] }
   /** It does not, and has changed nothing. */
-  | { readonly type: 'listen-failed'; readonly listener: number; readonly code: string; readonly message: string }
+  | {
+      readonly type: 'listen-failed';
+      readonly listener: number;
+      /** Descriptors that it was given and has not used: the main thread's to close. */
+      readonly untaken: readonly number[];
+      readonly code: string;
+      readonly message: string;
+    }
   | { readonly type: 'committed' }
   /** This thread's requests keep failing on a node, or get answers again. */
   | {

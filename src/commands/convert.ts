@@ -13,7 +13,8 @@ const DESCRIPTION =
   "Read a Perlbal configuration, or the YAML file of Traffic Server's stek_share plugin, and print it as stekbal's. " +
   'What has no counterpart is a warning on stderr that names the line.';
 const HELP = `
-Relative paths start from the folder of FILE, and are absolute in the result. Perlbal's node files and INCLUDEs are read.
+Relative paths start from the folder of FILE, or from the working folder where it is a pipe, and are absolute in the result.
+Perlbal's node files and INCLUDEs are read: 1,024 files, 4 MiB and 200,000 lines at most.
 
 Examples:
   stekbal convert /etc/perlbal/perlbal.conf > stekbal.yaml && stekbal check -c stekbal.yaml

@@ -13,6 +13,10 @@ const POOL_HEAD = ['pool', 'nodes', 'up', 'down', 'failing', 'draining', 'in fli
 const NODE_HEAD = ['  node', 'state', 'weight', 'in flight', 'requests', 'share', 'set by', ''];
 const NODE_NUMBERS = [2, 3, 4, 5];
 const NONE = '-';
+/** Nodes that a status lists of a pool: it is to be read at a glance. */
+const STATUS_NODES_MAX = 25;
+/** Worst first. */
+const STATES = ['down', 'failing', 'draining', 'up'] as const;
 const SET_BY = { file: '', group: 'group', local: 'this edge' } as const;
 
 export type NodeAction = 'add' | 'remove' | 'drain' | 'undrain' | 'reset';
@@ -26,23 +30,13 @@ export interface EditAnswer extends EditResult {
 /** A line a pool. */
 export function renderPools(pools: readonly PoolStatus[], paint: Paint = noPaint): string {
   if (pools.length === 0) return 'no pools\n';
-  const rows = pools.map(({ name, nodeCount, nodes }) => {
-    const inState = (state: NodeStatus['health']['state']) =>
-      nodes.filter((node) => node.health.state === state).length;
-    const figures = [
-      nodeCount,
-      inState('up'),
-      inState('down'),
-      inState('failing'),
-      nodes.filter((n) => n.drain).length,
-    ];
-    return [name, ...[...figures, sum(nodes, 'inFlight'), sum(nodes, 'requests')].map(String)];
+  const rows = pools.map(({ name, nodeCount, counts: { up, down, failing, draining }, nodes }) => {
+    const figures = [nodeCount, up, down, failing, draining, sum(nodes, 'inFlight'), sum(nodes, 'requests')];
+    return [name, ...figures.map(String)];
   });
   const lines = table([POOL_HEAD, ...rows], [1, 2, 3, 4, 5, 6, 7]);
   const isCut = pools.some(({ nodes, nodeCount }) => nodes.length < nodeCount);
-  const note = isCut
-    ? ['of a pool with more than 1,000 nodes, the figures behind "nodes" are those of its first 1,000']
-    : [];
+  const note = isCut ? ['of large pools, "in flight" and "requests" are those of the nodes that a status lists'] : [];
   return `${[paint('bold', lines[0] ?? ''), ...lines.slice(1), ...note].join('\n')}\n`;
 }
 
@@ -53,14 +47,25 @@ export function renderNodes(
   paint: Paint = noPaint,
 ): string {
   const gone = removed.map(({ address, origin }) => `  ${address}  removed by ${SET_BY[origin] || 'the file'}`);
-  return `${[...poolLines({ name: pool, nodeCount, nodes }, nowMs, paint), ...gone].join('\n')}\n`;
+  const head = paint('bold', `pool ${pool}: ${count(nodeCount, 'node')}`);
+  return `${[head, ...nodeLines(nodes, nowMs, paint), ...gone].join('\n')}\n`;
 }
 
-/** A block of a status. Shares are of the requests of all nodes shown. */
-export function poolLines({ name, nodeCount, nodes }: PoolStatus, nowMs: number, paint: Paint = noPaint): string[] {
+/** A block of a status. Shares are of the requests of the nodes that it lists. */
+export function poolLines({ name, nodeCount, counts, nodes }: PoolStatus, nowMs: number, paint: Paint): string[] {
   const head = paint('bold', `pool ${name}: ${count(nodeCount, 'node')}`);
-  if (nodes.length === 0) return [head];
-  const total = sum(nodes, 'requests');
+  if (nodeCount <= STATUS_NODES_MAX) return [head, ...nodeLines(nodes, nowMs, paint)];
+  const states = STATES.filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${state}`);
+  const bad = nodes.filter(({ health }) => health.state !== 'up');
+  const shown = [...bad, ...nodes.filter(({ health }) => health.state === 'up')].slice(0, STATUS_NODES_MAX);
+  const rest = `  and ${nodeCount - shown.length} more: stekbal pool ${name} list`;
+  return [`${head}, ${states.join(', ')}`, ...nodeLines(shown, nowMs, paint, nodes), rest];
+}
+
+/** `all`: those of whose requests the shares are. */
+function nodeLines(nodes: readonly NodeStatus[], nowMs: number, paint: Paint, all = nodes): string[] {
+  if (nodes.length === 0) return [];
+  const total = sum(all, 'requests');
   const [columns = '', ...lines] = table(
     [NODE_HEAD, ...nodes.map((node) => cellsOf(node, total, nowMs))],
     NODE_NUMBERS,
@@ -69,8 +74,7 @@ export function poolLines({ name, nodeCount, nodes }: PoolStatus, nowMs: number,
     const style = styleOf(nodes[i] as NodeStatus);
     return style === null ? line : paint(style, line);
   });
-  const more = nodeCount - nodes.length;
-  return [head, paint('dim', columns), ...painted, ...(more > 0 ? [`  and ${more} more`] : [])];
+  return [paint('dim', columns), ...painted];
 }
 
 /** `down 5m`, `failing`, `draining`, `up` */

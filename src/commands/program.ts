@@ -6,6 +6,7 @@ import { completionCommand } from './completion.ts';
 import { convertCommand } from './convert.ts';
 import { EX_USAGE, exitCodesHelp } from './exit-codes.ts';
 import { keysCommand } from './keys.ts';
+import { watchOutput } from './output.ts';
 import { packageVersion } from './package.ts';
 import { poolCommand } from './pool.ts';
 import { quickstartCommand } from './quickstart.ts';
@@ -19,7 +20,8 @@ export function createProgram(): Command {
     .description('Edge load balancer for small fleets')
     .version(packageVersion())
     .addHelpText('after', exitCodesHelp())
-    .showHelpAfterError('(see stekbal --help)');
+    .showHelpAfterError('(see stekbal --help)')
+    .hook('preAction', (_, command) => watchOutput(command.name()));
   const commands = [
     runCommand,
     quickstartCommand,

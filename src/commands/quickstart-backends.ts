@@ -17,6 +17,10 @@ let answered = 0;
 const listening = (workerData as Backend[]).map(({ host, port, address }) => {
   const server = http.createServer((request, response) => {
     request.resume();
+    if (request.url === '/health') {
+      response.writeHead(204).end();
+      return;
+    }
     response.setHeader('Content-Type', 'text/plain; charset=utf-8');
     response.end(`backend ${address} answered ${request.method} ${request.url} (request ${++answered})\n`);
   });

@@ -11,11 +11,11 @@ const HELP = `
 The edge reads the file that it was started with. The whole file is checked first: with an error in it nothing is changed,
 and the errors are printed. -c only says where to ask; where the file has errors already, the edge is not asked.
 
-Without an admin API: systemctl reload stekbal, or kill -HUP PID; what came of it stands in the log.
+Without an admin API: kill -HUP PID; what came of it stands in the log, and in systemctl status.
 
 Exit code: 0 reloaded, 78 refused: the configuration has errors, 1 nothing answers, 64 the command line is wrong.`;
 
-const OTHERWISE = 'reload by "systemctl reload stekbal" or "kill -HUP PID", and read the log';
+const OTHERWISE = 'reload by "kill -HUP PID", and read the log';
 const UNPROCESSABLE = 422;
 
 /** The command. It sets process.exitCode: 1 where nothing answers, 78 where the configuration is refused. */

@@ -46,8 +46,15 @@ export function runCommand(): Command {
     });
 }
 
-/** Runs until stopped. `onServing` is told the addresses once all threads listen. */
-export async function run(config: Config, onServing?: (addresses: readonly string[]) => void): Promise<void> {
+export interface RunHooks {
+  /** What `config` has that its file has not: put into the file that a reload reads. */
+  readonly amend?: (file: Config) => void;
+  /** Told once all threads listen: the listeners' addresses, and the admin API's, null where it is off. */
+  readonly onServing?: (addresses: readonly string[], admin: string | null) => void;
+}
+
+/** Runs until stopped. */
+export async function run(config: Config, { amend, onServing }: RunHooks = {}): Promise<void> {
   const log = createLog(config.logLevel);
   logProcessWarnings(log);
   const environment = takeServiceEnvironment(process.env, process.pid);
@@ -72,6 +79,7 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
     log,
     version: packageVersion(),
     passedSockets: sockets,
+    ...(amend !== undefined && { amend }),
     onReloading: () => manager.reloading(),
     onReloaded: (result) => manager.reloaded(result),
     onReload: async (file) => {
@@ -85,15 +93,17 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
     // loaded where it is wanted alone, as the framework takes as long as all of the rest; and before the member has a vote
     const adminModule = config.admin === null ? null : await import('../admin/server.ts');
     await edge.join();
+    let adminAddress: string | null = null;
     if (adminModule !== null && config.admin !== null) {
       admin = new adminModule.AdminServer(config.admin, edge, log, adminSocket(config, sockets));
-      log.info({ address: await admin.listen() }, 'admin API');
+      adminAddress = await admin.listen();
+      log.info({ address: adminAddress }, 'admin API');
     }
     const bound = await edge.start();
     const addresses = bound.map(formatBound);
     log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
     reportReady(manager, edge);
-    onServing?.(addresses);
+    onServing?.(addresses, adminAddress);
   } catch (error) {
     // told to stop before it had started: what start() needs was ended under it
     if (!stopping.isRequested) {
@@ -113,7 +123,7 @@ export async function run(config: Config, onServing?: (addresses: readonly strin
 
 function reportReady(manager: ServiceManager, edge: Edge): void {
   manager.ready({
-    status: () => statusLine(edge.status(), edge.readiness()),
+    status: () => statusLine(edge.summary(), edge.readiness()),
     threads: () => ({
       areAllAlive: edge.areAllAlive,
       replacementMsMax: edge.workerHangTimeoutMs + REPLACEMENT_MS_MAX,

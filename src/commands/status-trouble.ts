@@ -45,16 +45,16 @@ function canaryTroubles(canary: CanaryStatus | null): string[] {
   return canary?.isFailing === true ? ['the canary fails: a session of one edge does not resume at another'] : [];
 }
 
-function poolTroubles({ name, nodes, nodeCount }: PoolStatus, nowMs: number): string[] {
+function poolTroubles({ name, nodes, nodeCount, counts }: PoolStatus, nowMs: number): string[] {
   if (nodeCount === 0) return [`pool ${name} has no nodes`];
   const bad = nodes.filter(({ health }) => health.state !== 'up');
   const lines = bad.slice(0, NODES_SHOWN_MAX).map((node) => {
     const reason = node.health.reason === '' ? '' : `: ${printable(node.health.reason)}`;
     return `pool ${name}: ${node.address} is ${stateOf(node, nowMs)}${reason}`;
   });
-  if (bad.length > NODES_SHOWN_MAX) lines.push(`pool ${name}: and ${count(bad.length - NODES_SHOWN_MAX, 'node')} more`);
-  const isAllShown = nodes.length === nodeCount;
-  if (isAllShown && nodes.every(({ drain, health }) => drain || health.state === 'down')) {
+  const more = counts.down + counts.failing - lines.length;
+  if (more > 0) lines.push(`pool ${name}: and ${count(more, 'node')} more`);
+  if (counts.up === 0 && nodes.every(({ drain, health }) => drain || health.state === 'down')) {
     lines.unshift(`pool ${name} has no node that takes new clients`);
   }
   return lines;

@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
+import { AdminClientError } from '../admin/client.ts';
 import type { EdgeStatus } from '../control/status.ts';
 import { type Ask, addAdminOptions, withAdmin } from './admin-access.ts';
 import { terminalPaint } from './paint.ts';
@@ -38,9 +39,16 @@ export function statusCommand(): Command {
 
 async function watch(ask: Ask, options: StatusOptions): Promise<void> {
   const clear = process.stdout.isTTY && options.json !== true ? CLEAR : '';
+  await show(ask, options, clear);
   for (;;) {
-    await show(ask, options, clear);
     await sleep(WATCH_INTERVAL_MS);
+    try {
+      await show(ask, options, clear);
+    } catch (error) {
+      // an edge that is restarted is what one watches for
+      if (!(error instanceof AdminClientError)) throw error;
+      process.stderr.write(`${clear}${error.message}\n`);
+    }
   }
 }
 

@@ -94,7 +94,7 @@ const NOTATIONS = [
   ['duration', 'a number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `30s`, `10m`, `12h`, `1d`; or `0`'],
   ['size', 'a number and `B`, `KiB`, `MiB` or `GiB`: `512B`, `16KiB`, `1MiB`; or `0`'],
   ['yes/no', '`yes` or `no`; `true`/`false`, `on`/`off` and `1`/`0` are read too, in any letter case'],
-  ['address', '`host:port`, `[v6]:port`, `unix:/path`, or `fd:NAME` (from systemd; not served by this version)'],
+  ['address', '`host:port`, `[v6]:port`, `unix:/path`, or `fd:NAME` (a socket that systemd passed)'],
   ['path', 'relative to the file that names it'],
   ['token', "letters, digits and any of ``!#$%&'*+-.^_`|~`` (RFC 9110)"],
 ];
@@ -106,9 +106,11 @@ const INTRODUCTION = `# Configuration
 One YAML file. \`stekbal check -c FILE\` names every fault in it, as \`FILE:LINE:COLUMN: what is wrong; what would be
 right\`, and exits with 0, or with 78 when there was an error. Unknown keys are errors.
 
-- [quickstart.yaml](quickstart.yaml): the smallest useful file.
+- [quickstart.yaml](quickstart.yaml): a small file to begin with; what \`npm start\` runs.
 - [example.yaml](example.yaml): every part that a single edge needs, explained.
 - [example-fleet.yaml](example-fleet.yaml): TLS, and ticket keys shared by a group of edges.
+- [three-edges](three-edges): the files of such a group under systemd; [docs/deploying.md](../docs/deploying.md) walks
+  through them.
 - [stekbal.schema.json](stekbal.schema.json): JSON Schema for editors. Begin your file with
   \`# yaml-language-server: $schema=PATH/stekbal.schema.json\`.
 

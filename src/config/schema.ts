@@ -177,7 +177,8 @@ export const configSchema = z.strictObject({
     default: 'info',
   }),
   access_log: optionalPath({
-    description: 'Append a JSON line a request to this file; its fields are in the README. SIGHUP opens it anew.',
+    description:
+      'Append a JSON line a request to this file; docs/access-log.md has its fields. A reload opens it anew.',
     default: null,
   }),
   limits: section(limitsSchema.prefault({} as z.input<typeof limitsSchema>), infoOf(limitsSchema)),

@@ -29,7 +29,7 @@ import { Reloader } from './reloader.ts';
 import { ServingPlans } from './serving-plan.ts';
 import { StartError } from './start-error.ts';
 import { ReplicatedState, type StateChange } from './state.ts';
-import type { EdgeStatus } from './status.ts';
+import type { EdgeStatus, EdgeSummary } from './status.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** How long a start waits for what only the cluster can give. */
@@ -43,6 +43,8 @@ export interface EdgeOptions {
   readonly passedSockets?: PassedSockets;
   /** A reload begins; nothing has been read yet. */
   readonly onReloading?: () => void;
+  /** What `config` has that its file has not, put into the file that is read again. Default: nothing. */
+  readonly amend?: (file: Config) => void;
   /** A good file has been read again: for those who read it too. Settled before the reload is said to be done. */
   readonly onReload?: (file: Config) => Promise<void>;
   /** A reload is over, whatever came of it. */
@@ -109,9 +111,10 @@ export class Edge {
         const node = this.#pools.nodeAt(route, slot, generation);
         if (node !== null) this.#health.mark(thread, node.pool, node.address, isOut, reason);
       },
+      onThreadRetires: (thread) => this.#health.withdraw(thread),
       onThreadEnded: (thread) => {
         this.#pools.threadEnded(thread);
-        this.#health.threadEnded(thread);
+        this.#health.withdraw(thread);
       },
     });
     this.#metrics = new MetricsReader(this.#supervisor.stats, () => this.#supervisor.serviceBoards);
@@ -127,6 +130,7 @@ export class Edge {
         activity: (pool, address) => this.#pools.activity(pool, address),
         origin: (pool, address) => originOf(address, this.#state.editsOf(pool), local.of(pool)),
         health: (pool, address) => this.#health.status(pool, address),
+        troubled: (pool) => this.#health.troubled(pool),
       },
     });
     this.#salt = new ClusterSalt(this.#state, propose, this.#ending.signal, log);
@@ -145,6 +149,7 @@ export class Edge {
       keys: this.keys,
       salt: this.#salt,
       cluster: this.#cluster,
+      amend: options.amend ?? (() => {}),
       onReload: options.onReload ?? (async () => {}),
     });
   }
@@ -187,18 +192,18 @@ export class Edge {
       version: this.#options.version,
       pid: process.pid,
       uptimeS: Math.floor(process.uptime()),
-      isDraining: this.#ending.signal.aborted,
-      cluster: this.#cluster.status(),
-      workers: {
-        threads: this.#reloader.config.workers,
-        replaced: this.#supervisor.replaced,
-        retiring: this.#supervisor.retiring,
-        list: this.#supervisor.workers(),
-      },
+      ...this.#vitals(),
       keys: this.keys.status(),
       canary: this.#canary.status,
       pools: this.pools.list(),
     };
+  }
+
+  /** After join(). */
+  summary(): EdgeSummary {
+    const { nodeCount } = this.pools;
+    const notUp = this.#health.counts.reduce((sum, { nodes }) => sum + nodes.down + nodes.failing, 0);
+    return { ...this.#vitals(), nodeCount, nodesUp: nodeCount - notUp };
   }
 
   /** Whether this edge should get requests. */
@@ -265,6 +270,19 @@ export class Edge {
       usesClusterSalt(this.#reloader.config) ? this.#salt.wait(timeoutMs) : null,
       hasTls ? this.keys.waitForRing(timeoutMs) : null,
     ]);
+  }
+
+  #vitals(): Pick<EdgeStatus, 'isDraining' | 'cluster' | 'workers'> {
+    return {
+      isDraining: this.#ending.signal.aborted,
+      cluster: this.#cluster.status(),
+      workers: {
+        threads: this.#reloader.config.workers,
+        replaced: this.#supervisor.replaced,
+        retiring: this.#supervisor.retiring,
+        list: this.#supervisor.workers(),
+      },
+    };
   }
 
   #seekSalt(): void {

@@ -7,6 +7,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there; stop it, or choose another port',
   EACCES: 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE or root',
   EADDRNOTAVAIL: 'this machine has no such address',
+  EMFILE: 'no file descriptor is left; raise LimitNOFILE (ulimit -n)',
   ENOTFOUND: 'the host name is not known',
 };
 

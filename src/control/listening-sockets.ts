@@ -3,13 +3,14 @@
  *
  * With SO_REUSEPORT each socket has a queue of its own of connections to be accepted, and these are reset when the socket
  * closes (unless net.ipv4.tcp_migrate_req is on). So this thread keeps a descriptor of every socket, and gives the threads
- * duplicates to serve: whatever becomes of a thread, its sockets are served on by another, and nothing that waits is lost.
+ * duplicates to serve: whatever becomes of a thread, what waits on its sockets is kept for the one that takes its place.
  * Where descriptors cannot be duplicated (system-calls.ts), each thread keeps its sockets to itself.
  */
 
 import { closeSync, unlinkSync } from 'node:fs';
 import type { BindAddress, ListenerSettings, OpenedSocket, SocketSettings } from '../boards/listener-task.ts';
-import { canDuplicate, duplicate } from './system-calls.ts';
+import { canDuplicate, duplicate, socketInfo } from './system-calls.ts';
+import { ListenError } from './thread-link.ts';
 import type { ListenerPlan } from './thread-settings.ts';
 
 /** Sockets that the service manager passed, by name: descriptors of this process, never closed here. */
@@ -79,15 +80,29 @@ export class ListeningSockets {
 
   /**
    * The listeners of one thread. `serves` says which sockets it has already. Makes a descriptor for each other one, which
-   * the thread closes.
+   * the thread closes. Throws a ListenError where there is none to be had.
    */
-  settingsFor(plan: SocketPlan, thread: number, serves: (listener: number, socket: number) => boolean) {
+  settingsFor(
+    plan: SocketPlan,
+    thread: number,
+    serves: (listener: number, socket: number) => boolean,
+  ): ListenerSettings[] {
+    const made: number[] = [];
+    const duplicateOf = (fd: number, listener: number): number => {
+      const copy = duplicate(fd);
+      if (copy === null) {
+        for (const one of made) closeSync(one);
+        throw new ListenError('EMFILE', 'its socket cannot be shared', listener);
+      }
+      made.push(copy);
+      return copy;
+    };
     return plan.listeners.map(({ id, plan: { tls, hosts, service }, set, threads }): ListenerSettings => {
       const sockets: SocketSettings[] = [];
       for (const socket of set.sockets) {
         if (threads.get(socket.id)?.includes(thread) !== true) continue;
         const isServed = serves(id, socket.id);
-        const fd = isServed || socket.fd === null ? null : duplicate(socket.fd);
+        const fd = isServed || socket.fd === null ? null : duplicateOf(socket.fd, id);
         if (isServed || fd !== null || socket.opener === thread) sockets.push({ id: socket.id, fd });
       }
       return { id, address: set.address, sockets, service, hosts, tls };
@@ -110,7 +125,9 @@ export class ListeningSockets {
       if (set === undefined || socket === undefined) continue;
       set.bound = address;
       if (set.address.kind === 'tcp') set.address = address;
-      if (socket.opener === thread && socket.fd === null && fd !== null && this.#canShare) socket.fd = duplicate(fd);
+      if (socket.opener === thread && socket.fd === null && fd !== null && this.#canShare) {
+        socket.fd = duplicateListening(fd);
+      }
     }
   }
 
@@ -212,6 +229,14 @@ export class ListeningSockets {
       if (socket.opener !== null) socket.fd = null;
     }
   }
+}
+
+/** Null where there is none to be had, or the thread has died meanwhile and the descriptor is something else's by now. */
+function duplicateListening(fd: number): number | null {
+  const copy = duplicate(fd);
+  if (copy === null || socketInfo(copy)?.isListening === true) return copy;
+  closeSync(copy);
+  return null;
 }
 
 function opens(sockets: readonly Socket[], thread: number): boolean {

@@ -17,6 +17,7 @@ import {
   type NodeSources,
   type NodeStatus,
   nodeStatus,
+  nodesShownMax,
   type PoolStatus,
   poolStatus,
 } from './status.ts';
@@ -75,7 +76,14 @@ export class PoolEditor {
 
   list(): PoolStatus[] {
     const { pools, sources } = this.#options;
-    return pools.names.map((name) => poolStatus(name, pools.nodes(name) ?? [], sources));
+    const shownMax = nodesShownMax(pools.names.length);
+    return pools.names.map((name) => poolStatus(name, pools.nodes(name) ?? [], sources, shownMax));
+  }
+
+  /** Nodes of all pools. */
+  get nodeCount(): number {
+    const { pools } = this.#options;
+    return pools.names.reduce((sum, name) => sum + (pools.nodes(name)?.length ?? 0), 0);
   }
 
   /** Throws a PoolError where there is no such pool. */

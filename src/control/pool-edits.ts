@@ -5,7 +5,7 @@
 
 import { parseNodeAddress } from '../config/addresses.ts';
 import type { NodeConfig } from '../config/config.ts';
-import { decodeEdit, encodeEdit, type NodeEdit } from './state-command.ts';
+import { decodeEdit, EDIT_KINDS, encodeEdit, type NodeEdit } from './state-command.ts';
 
 /** Nodes with an edit, over all pools: bounds a snapshot to about 1.5 MB. Beyond, edits are for the file. */
 export const EDITS_MAX = 4_096;
@@ -54,18 +54,18 @@ export class PoolEdits {
     }
   }
 
-  /** Plain data, the same for equal edits whatever the order in which they came. */
-  toSnapshot(): unknown {
-    return sorted(this.#pools).map(([pool, edits]) => [
-      pool,
-      sorted(edits).map(([address, edit]) => [address, ...encodeEdit(edit)]),
-    ]);
+  /** Plain data, the same for equal edits whatever the order in which they came. `kinds`: of these alone. */
+  toSnapshot(kinds: readonly NodeEdit['kind'][] = EDIT_KINDS): readonly unknown[] {
+    return sorted(this.#pools).flatMap(([pool, edits]) => {
+      const kept = sorted(edits).filter(([, edit]) => kinds.includes(edit.kind));
+      return kept.length === 0 ? [] : [[pool, kept.map(([address, edit]) => [address, ...encodeEdit(edit)])]];
+    });
   }
 
-  /** Throws where `data` is not what `toSnapshot` gives. */
-  static fromSnapshot(data: unknown): PoolEdits {
+  /** Throws where `data` is not what `toSnapshot` gives, in one part or several. */
+  static fromSnapshot(...data: readonly unknown[]): PoolEdits {
     const restored = new PoolEdits();
-    for (const [pool, edits] of arrays(data)) {
+    for (const [pool, edits] of data.flatMap(arrays)) {
       for (const [address, ...fields] of arrays(edits)) {
         const edit = decodeEdit(fields);
         if (typeof pool !== 'string' || typeof address !== 'string' || edit === undefined) throw new TypeError();

@@ -43,6 +43,8 @@ export class Pools {
   #nextRoute = 0;
   #threads: number;
   #configured: Map<string, readonly NodeConfig[]>;
+  /** Those in force, of pools that were asked for since the file or the edits have changed. */
+  readonly #effective = new Map<string, readonly NodeConfig[]>();
   /** The cluster's, once there was one: until then this edge's own. */
   #salt: string = randomBytes(16).toString('hex');
   #isPublished = false;
@@ -62,11 +64,18 @@ export class Pools {
     return [...this.#configured.keys()];
   }
 
-  /** The nodes of a pool as they are in force; null where this edge has no such pool. */
+  /**
+   * The nodes of a pool as they are in force: the same array as long as nothing in it changes. Null where this edge has no
+   * such pool.
+   */
   nodes(pool: string): readonly NodeConfig[] | null {
     const configured = this.#configured.get(pool);
     if (configured === undefined) return null;
-    return effectiveNodes(configured, this.#state.editsOf(pool), this.#options.local.of(pool));
+    const known = this.#effective.get(pool);
+    if (known !== undefined) return known;
+    const nodes = effectiveNodes(configured, this.#state.editsOf(pool), this.#options.local.of(pool));
+    this.#effective.set(pool, nodes);
+    return nodes;
   }
 
   /** The boards of `routes`, in their order; a route that is new gets one, which `publish` fills. */
@@ -91,10 +100,20 @@ export class Pools {
     for (const id of this.#routes.keys()) if (!ids.has(id)) this.#routes.delete(id);
   }
 
-  /** Takes over what the file says now, to be published. */
+  /** Pools that are new are there from now on as well; the others stay as they are. */
+  admit(pools: readonly PoolConfig[]): void {
+    for (const { name, nodes } of pools) if (!this.#configured.has(name)) this.#configured.set(name, nodes);
+  }
+
+  /**
+   * Takes over what the file says now, to be published. A pool that it does not name stays on its boards as it is, for
+   * those who still use it.
+   */
   configure(pools: readonly PoolConfig[]): void {
+    const before = this.#configured;
     this.#configured = new Map(pools.map(({ name, nodes }) => [name, nodes]));
-    this.#markStale(() => true);
+    this.#effective.clear();
+    this.#markStale(({ pool }) => !isSameNodes(before.get(pool), this.#configured.get(pool)));
   }
 
   /** The boards have rows for as many threads, once it is published. They never lose one. */
@@ -112,13 +131,13 @@ export class Pools {
 
   /** Whether requests go to a node, in force at once on all threads, until the node leaves the pool. */
   setState(pool: string, address: string, state: NodeState): void {
-    for (const publisher of this.#publishersOf(pool)) publisher.setState(address, state);
+    for (const { publisher } of this.#routesOf(pool)) publisher.setState(address, state);
   }
 
   /** Over all threads and all routes of the pool. */
   activity(pool: string, address: string): NodeActivity {
     let [inFlight, requests] = [0, 0];
-    for (const publisher of this.#publishersOf(pool)) {
+    for (const { publisher } of this.#routesOf(pool)) {
       const activity = publisher.activity(address);
       inFlight += activity?.inFlight ?? 0;
       requests += activity?.requests ?? 0;
@@ -138,6 +157,8 @@ export class Pools {
    * state is there; from then on each change is published. The result is that of `publish`; null before the first.
    */
   stateChanged(change: StateChange): Promise<void> | null {
+    if (change.kind === 'all') this.#effective.clear();
+    else if (change.kind === 'pool') this.#effective.delete(change.pool);
     // a cluster that has lost its state, and with it the salt, keeps the old one until there is another
     const salt = this.#state.salt ?? this.#salt;
     const isResalted = salt !== this.#salt;
@@ -160,8 +181,9 @@ export class Pools {
     return this.#next;
   }
 
-  #publishersOf(pool: string): RoutePublisher[] {
-    return [...this.#routes.values()].filter(({ route }) => route.pool === pool).map(({ publisher }) => publisher);
+  /** Asked for with each node of a status: no list is made of it. */
+  *#routesOf(pool: string): Generator<OpenRoute> {
+    for (const open of this.#routes.values()) if (open.route.pool === pool) yield open;
   }
 
   #markStale(isStale: (route: Route) => boolean): void {
@@ -175,19 +197,33 @@ export class Pools {
   async #publishStale(): Promise<void> {
     const stale = [...this.#routes.values()].filter(({ isStale }) => isStale);
     for (const open of stale) open.isStale = false;
-    await Promise.all(stale.map((open) => this.#publishOne(open)));
-    for (const pool of new Set(stale.map(({ route }) => route.pool))) this.onPublished(pool);
+    try {
+      await Promise.all(stale.map((open) => this.#publishOne(open)));
+    } finally {
+      for (const pool of new Set(stale.map(({ route }) => route.pool))) this.onPublished(pool);
+    }
   }
 
   async #publishOne(open: OpenRoute): Promise<void> {
     const { pool, salt } = open.route;
+    const nodes = this.nodes(pool);
+    if (nodes === null) return;
     try {
-      await open.publisher.update(this.nodes(pool) ?? [], salt ?? this.#salt);
+      await open.publisher.update(nodes, salt ?? this.#salt);
     } catch (error) {
       open.isStale = true;
       throw error;
     }
   }
+}
+
+/** Cheap for pools of 100,000 nodes that a reload leaves as they are. */
+function isSameNodes(a: readonly NodeConfig[] | undefined, b: readonly NodeConfig[] | undefined): boolean {
+  if (a === undefined || b === undefined || a.length !== b.length) return a === b;
+  return a.every((node, i) => {
+    const other = b[i] as NodeConfig;
+    return node.address === other.address && node.weight === other.weight && node.drain === other.drain;
+  });
 }
 
 function isSameRoute(a: Route, b: Route): boolean {

@@ -41,6 +41,8 @@ export interface ReloaderOptions {
   readonly keys: KeyKeeper;
   readonly salt: ClusterSalt;
   readonly cluster: Pick<Cluster, 'reload'>;
+  /** Changes what was read, as what the program was started with. */
+  readonly amend: (file: Config) => void;
   readonly onReload: (file: Config) => Promise<void>;
 }
 
@@ -106,6 +108,7 @@ export class Reloader {
     const warnings = said('warning');
     for (const warning of warnings) log.warn(warning);
     if (file === null) return this.#refuse(said('error'), warnings);
+    this.#options.amend(file);
     const faults = [...explainUnservable(file, passedSockets), explainUnwritable(file)].filter((why) => why !== null);
     if (faults.length > 0) return this.#refuse(faults, warnings);
     await this.#agreeOnSalt(file);
@@ -152,6 +155,8 @@ export class Reloader {
     const before = this.#config;
     const routes = plans.planOf(before).boards;
     try {
+      // threads that are added serve as soon as they are there: their pools must be there before them
+      pools.admit(next.pools);
       plans.planOf(next);
       const threads = supervisor.threadsFor(next.workers);
       if (threads.length < next.workers) {

@@ -13,6 +13,8 @@ import type { Helper } from './helper.ts';
 
 /** Above this many nodes a table is built in the helper thread: 2,000 take the main thread about 5 ms. */
 const INLINE_NODES_MAX = 2_000;
+/** Nodes placed at a stretch: about 10 ms. */
+const SLICE = 10_000;
 
 interface Tenant {
   readonly slot: number;
@@ -116,7 +118,7 @@ export class RoutePublisher {
     const larger = isTooSmall ? dimensionsFor(nodes.length, bytes, dimensions) : dimensions;
     const board = isOutgrown ? RouteBoard.create(larger, this.#threads) : this.#board;
     const before = this.#tenancy;
-    const { placed, tenancy } = this.#place(nodes, salt);
+    const { placed, tenancy } = await this.#place(nodes, salt);
     const image = await this.#build(placed, salt, board.dimensions);
     if (isOutgrown) board.continueFrom(this.#board);
     publish(board, image);
@@ -140,22 +142,26 @@ export class RoutePublisher {
 
   /**
    * Nodes that stay keep their slot and generation; new ones get a free slot, of a generation never used before. Under
-   * another salt those that stay get a new generation too: listener threads remember a node's id with it.
+   * another salt those that stay get a new generation too: listener threads remember a node's id with it. Pools of many
+   * nodes are gone through in slices, between which the event loop turns.
    */
-  #place(nodes: readonly NodeConfig[], salt: string): { placed: RouteNode[]; tenancy: Tenancy } {
+  async #place(nodes: readonly NodeConfig[], salt: string): Promise<{ placed: RouteNode[]; tenancy: Tenancy }> {
     const isResalted = salt !== this.#salt;
     const before = this.#tenancy.tenants;
     const tenancy: Tenancy = { ...this.#tenancy, tenants: new Map(), free: [...this.#tenancy.free] };
-    for (const { address } of nodes) {
+    for (const [i, { address }] of nodes.entries()) {
+      if (i % SLICE === SLICE - 1) await setImmediate();
       const tenant = before.get(address);
       if (tenant === undefined) continue;
       tenancy.tenants.set(address, isResalted ? { ...tenant, generation: this.#nextGeneration() } : tenant);
     }
     for (const [address, { slot }] of before) if (!tenancy.tenants.has(address)) tenancy.free.push(slot);
-    const placed = nodes.map(({ address, weight, drain }) => {
+    const placed: RouteNode[] = [];
+    for (const { address, weight, drain } of nodes) {
+      if (placed.length % SLICE === SLICE - 1) await setImmediate();
       const { slot, generation } = tenancy.tenants.get(address) ?? this.#admit(address, tenancy);
-      return { address, weight, drain, slot, generation };
-    });
+      placed.push({ address, weight, drain, slot, generation });
+    }
     return { placed, tenancy };
   }
 

@@ -3,12 +3,21 @@
  * Main thread.
  */
 
-import type { RouteRef, ServiceSettings } from '../boards/listener-task.ts';
+import type { RouteRef, ServiceSettings, ThreadSettings } from '../boards/listener-task.ts';
 import { SERVICES_MAX } from '../boards/service-board.ts';
 import type { Config } from '../config/config.ts';
 import type { Pools } from './pools.ts';
-import type { ServingPlan } from './supervisor.ts';
-import { resolveRouting } from './thread-settings.ts';
+import { type ListenerPlan, resolveRouting } from './thread-settings.ts';
+
+/** What the threads serve. */
+export interface ServingPlan {
+  readonly workers: number;
+  readonly hangTimeoutMs: number;
+  readonly settings: Omit<ThreadSettings, 'listeners'>;
+  readonly listeners: readonly ListenerPlan[];
+  /** A board for each route that a service names. */
+  readonly boards: readonly RouteRef[];
+}
 
 export class ServingPlans {
   readonly #pools: Pick<Pools, 'open'>;

@@ -35,6 +35,8 @@ export type NodeEdit =
   | { readonly kind: 'present' | 'changed'; readonly weight: number | null; readonly drain: boolean | null }
   | { readonly kind: 'absent' };
 
+export const EDIT_KINDS: readonly NodeEdit['kind'][] = ['present', 'absent', 'changed'];
+
 export type StateCommand =
   | KeyCommand
   | { readonly kind: 'sync' }
@@ -70,7 +72,8 @@ function fieldsOf(command: StateCommand): unknown[] {
 /**
  * Null for what this version does not know. A throw here would end every member of an older version at the first command
  * of a newer one, and again at each start, since the entry stays in the log: a fleet could not be upgraded one machine at
- * a time. Ignoring it gives the same state on all members of one version.
+ * a time. So members of several versions may differ, also later on where one of the older ones has passed its state on:
+ * what such a command said is to be said again once all are of one version.
  */
 export function decodeCommand(data: Uint8Array): StateCommand | null {
   const fields = decodeArray(data);

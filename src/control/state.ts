@@ -2,7 +2,8 @@
  * What all edges of a cluster agree on: the affinity salt, the pool edits and the ring of ticket keys. Pure: no clock, no
  * chance; the same entries give the same state everywhere. Main thread.
  *
- * A further part takes a command in state-command.ts, a case in `apply`, and a key in the snapshot.
+ * A further part takes a command in state-command.ts, a case in `apply`, and a key in the snapshot: what is new within a
+ * key that older versions read would make the snapshot unreadable to them, and a member that it is sent to would stay behind.
  */
 
 import { decode, encode } from '@msgpack/msgpack';
@@ -70,8 +71,9 @@ export class ReplicatedState implements StateMachine {
 
   /** The same bytes for equal states. */
   snapshot(): Uint8Array {
-    const [salt, pools, keys] = [this.#salt, this.#edits.toSnapshot(), this.#ring.toSnapshot()];
-    return encode({ version: SNAPSHOT_VERSION, salt, pools, keys });
+    const [salt, keys] = [this.#salt, this.#ring.toSnapshot()];
+    const [pools, changes] = [this.#edits.toSnapshot(['present', 'absent']), this.#edits.toSnapshot(['changed'])];
+    return encode({ version: SNAPSHOT_VERSION, salt, pools, keys, ...(changes.length > 0 && { changes }) });
   }
 
   isReadable(data: Uint8Array): boolean {
@@ -120,9 +122,9 @@ const EMPTY = (): Parts => ({ salt: null, edits: new PoolEdits(), ring: new KeyR
 
 function readSnapshot(data: Uint8Array): Parts {
   try {
-    const { version, salt, pools, keys } = decode(data) as Record<string, unknown>;
+    const { version, salt, pools, changes = [], keys } = decode(data) as Record<string, unknown>;
     if (version !== SNAPSHOT_VERSION || (salt !== null && typeof salt !== 'string')) throw new TypeError();
-    return { salt, edits: PoolEdits.fromSnapshot(pools), ring: KeyRing.fromSnapshot(keys) };
+    return { salt, edits: PoolEdits.fromSnapshot(pools, changes), ring: KeyRing.fromSnapshot(keys) };
   } catch {
     throw new Error('the snapshot of the replicated state is not one that this version reads');
   }

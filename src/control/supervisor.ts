@@ -9,26 +9,18 @@
  * and changes follow one another, so that a thread is never started with settings that are about to change.
  */
 
-import { lstatSync } from 'node:fs';
-import { Piscina } from 'piscina';
-import type { BindAddress, DrainResult, FromListener, RouteRef, ThreadSettings } from '../boards/listener-task.ts';
-import { ServiceBoard } from '../boards/service-board.ts';
-import { StatsBoard } from '../boards/stats-board.ts';
+import type { BindAddress, DrainResult, FromListener, RouteRef } from '../boards/listener-task.ts';
+import type { ServiceBoard } from '../boards/service-board.ts';
+import type { StatsBoard } from '../boards/stats-board.ts';
+import { HeartbeatWatch, START_TIMEOUT_MS } from './heartbeat-watch.ts';
+import { ListenerThreads, type Serving, THREADS_MAX } from './listener-threads.ts';
 import { ListeningSockets, type PassedSockets, type SocketPlan } from './listening-sockets.ts';
 import type { Log } from './log.ts';
-import { removeStaleSocket } from './stale-socket.ts';
+import type { ServingPlan } from './serving-plan.ts';
 import type { WorkerStatus } from './status.ts';
-import { ListenError, ThreadLink, type ThreadMessage } from './thread-link.ts';
-import type { ListenerPlan } from './thread-settings.ts';
+import { ListenError, type ThreadMessage } from './thread-link.ts';
+import { ThreadSlot } from './thread-slot.ts';
 
-/** Slots there can be, those of retiring threads among them: rows of the stats board. */
-export const THREADS_MAX = 256;
-const HEARTBEAT_CHECK_MS = 250;
-const LATE_CHECK_MS = 1_000;
-/** Ten heartbeats, and a check. */
-const ALIVE_MS = 1_000 + HEARTBEAT_CHECK_MS;
-/** Loading the thread's code can take long on a busy machine. */
-const START_TIMEOUT_MS = 30_000;
 const BACKOFF_MS_MIN = 100;
 const BACKOFF_MS_MAX = 10_000;
 /** How long it may take until another thread is in a dead one's place. */
@@ -37,18 +29,6 @@ export const REPLACEMENT_MS_MAX = BACKOFF_MS_MAX + START_TIMEOUT_MS;
 const STEADY_MS = 30_000;
 /** Past the drain timeout, for threads that cannot even cut their connections. */
 const DRAIN_GRACE_MS = 500;
-/** A thread that nothing is to run on any more ends. */
-const IDLE_THREAD_MS = 1_000;
-
-/** What the threads serve. */
-export interface ServingPlan {
-  readonly workers: number;
-  readonly hangTimeoutMs: number;
-  readonly settings: Omit<ThreadSettings, 'listeners'>;
-  readonly listeners: readonly ListenerPlan[];
-  /** A board for each route that a service names. */
-  readonly boards: readonly RouteRef[];
-}
 
 export interface SupervisorOptions {
   /** The key board. */
@@ -56,44 +36,23 @@ export interface SupervisorOptions {
   readonly passedSockets: PassedSockets;
   readonly log: Log;
   readonly onNodeMark: (thread: number, mark: FromListener & { type: 'node-mark' }) => void;
+  /** It is about to end: what it said of nodes counts no more. */
+  readonly onThreadRetires: (thread: number) => void;
   /** Whatever it wrote on the boards is what it leaves. */
   readonly onThreadEnded: (thread: number) => void;
 }
 
-interface Slot {
-  readonly thread: number;
-  link: ThreadLink | null;
-  isServing: boolean;
-  isRetiring: boolean;
-  /** Listener and socket of what its thread serves. */
-  readonly served: Set<string>;
-  /** performance.now() of the start, and of the last heartbeat seen. */
-  startedMs: number;
-  aliveMs: number;
-  heartbeat: number;
-  failures: number;
-}
-
-interface InForce {
-  readonly plan: ServingPlan;
-  readonly sockets: SocketPlan;
-}
-
 export class Supervisor {
-  readonly stats = StatsBoard.create(THREADS_MAX);
-  /** By thread: one for each that there ever was. */
-  readonly serviceBoards: ServiceBoard[] = [];
   readonly #options: SupervisorOptions;
   readonly #sockets: ListeningSockets;
-  readonly #pool: Piscina;
-  /** By route. */
-  readonly #boards = new Map<number, SharedArrayBuffer>();
-  #slots: Slot[] = [];
-  readonly #retiring = new Set<Slot>();
-  #inForce: InForce | null = null;
-  #watch: NodeJS.Timeout | null = null;
+  readonly #threads: ListenerThreads;
+  readonly #heartbeats: HeartbeatWatch;
+  #slots: ThreadSlot[] = [];
+  /** Those that a change under way adds. Their threads may serve already. */
+  #added: readonly ThreadSlot[] = [];
+  readonly #retiring = new Set<ThreadSlot>();
+  #inForce: Serving | null = null;
   #isDraining = false;
-  #checkedMs = 0;
   /** Back-offs under way. */
   readonly #waits = new Set<NodeJS.Timeout>();
   /** The last of the starts and changes, which follow one another. */
@@ -104,17 +63,28 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#sockets = new ListeningSockets(options.passedSockets);
-    this.#pool = new Piscina({
-      // the built package holds .js where the sources hold .ts
-      filename: new URL(`../../workers/listener${import.meta.url.slice(-3)}`, import.meta.url).href,
-      minThreads: 0,
-      maxThreads: THREADS_MAX,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: IDLE_THREAD_MS,
-      // a thread that waits for its next task in Atomics.wait would run no event loop
-      atomics: 'disabled',
+    this.#threads = new ListenerThreads({
+      keys: options.keys,
+      sockets: this.#sockets,
+      log: options.log,
+      onMessage: (slot, message) => this.#onMessage(slot, message),
+      onEnded: (slot, result) => this.#onEnded(slot, result),
     });
-    this.#pool.on('error', (error: Error) => options.log.error({ err: error }, 'listener thread pool'));
+    this.#heartbeats = new HeartbeatWatch({
+      stats: this.stats,
+      slots: () => this.#all(),
+      hangTimeoutMs: () => this.#inForce?.plan.hangTimeoutMs ?? START_TIMEOUT_MS,
+      log: options.log,
+    });
+  }
+
+  get stats(): StatsBoard {
+    return this.#threads.stats;
+  }
+
+  /** By thread: one for each that there ever was. */
+  get serviceBoards(): readonly ServiceBoard[] {
+    return this.#threads.serviceBoards;
   }
 
   /**
@@ -122,10 +92,9 @@ export class Supervisor {
    * address cannot be had; nothing is left running then.
    */
   async start(plan: ServingPlan): Promise<BindAddress[]> {
+    this.#heartbeats.start();
     try {
-      const addresses = await this.apply(plan, async () => {});
-      this.#watch = setInterval(() => this.#checkHeartbeats(), HEARTBEAT_CHECK_MS);
-      return addresses;
+      return await this.apply(plan, async () => {});
     } catch (error) {
       await this.kill();
       throw error;
@@ -156,7 +125,7 @@ export class Supervisor {
 
   /** Gives every thread, present and future, a larger board in place of a route's. */
   replaceBoard(route: RouteRef): void {
-    this.#boards.set(route.id, route.buffer);
+    this.#threads.replaceBoard(route);
     for (const { link } of this.#all()) link?.post({ type: 'board', route });
   }
 
@@ -167,8 +136,7 @@ export class Supervisor {
 
   /** All threads serve, and have shown that their event loops turn within the last second. */
   get areAllAlive(): boolean {
-    const now = performance.now();
-    return this.#slots.every(({ isServing, aliveMs }) => isServing && now - aliveMs < ALIVE_MS);
+    return HeartbeatWatch.areAlive(this.#slots);
   }
 
   get retiring(): number {
@@ -204,17 +172,18 @@ export class Supervisor {
   async kill(): Promise<void> {
     this.#replaceNoMore();
     this.#sockets.close();
-    await this.#pool.destroy();
+    await this.#threads.kill();
   }
 
   #replaceNoMore(): void {
     this.#isDraining = true;
-    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#heartbeats.stop();
+    this.#threads.startNoMore();
     for (const wait of this.#waits) clearTimeout(wait);
   }
 
-  #all(): Slot[] {
-    return [...this.#slots, ...this.#retiring];
+  #all(): ThreadSlot[] {
+    return [...this.#slots, ...this.#added, ...this.#retiring];
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -225,157 +194,96 @@ export class Supervisor {
 
   async #apply(plan: ServingPlan, beforeCommit: () => Promise<void>): Promise<BindAddress[]> {
     if (this.#isDraining) throw new Error('draining');
-    for (const { id, buffer } of plan.boards) this.#boards.set(id, buffer);
+    this.#threads.addBoards(plan.boards);
     const slots = this.threadsFor(plan.workers).map((thread) => this.#slotOf(thread));
     const leaving = this.#slots.filter((slot) => !slots.includes(slot));
+    this.#added = slots.filter((slot) => !this.#slots.includes(slot));
     // a thread that waits for its replacement opens what is its own when it comes; the others need not wait for that
-    const live = slots.filter((slot) => slot.isServing || !this.#slots.includes(slot));
+    const live = slots.filter((slot) => slot.isServing || this.#added.includes(slot));
     const order = [...live, ...slots.filter((slot) => !live.includes(slot))];
     const sockets = this.#sockets.plan(
       plan.listeners,
       order.map(({ thread }) => thread),
     );
-    const next: InForce = { plan, sockets };
+    const next: Serving = { plan, sockets };
     try {
       await this.#prepareAll([...live, ...leaving.filter(({ isServing }) => isServing)], next);
       await beforeCommit();
       if (this.#isDraining) throw new Error('draining');
     } catch (error) {
-      await this.#undo(slots, sockets);
+      await this.#undo(sockets);
       throw error instanceof ListenError ? byIndex(error, sockets) : error;
     }
-    this.#inForce = next;
+    const added = this.#added;
+    this.#added = [];
     this.#slots = slots;
-    await Promise.all([...slots, ...leaving].map((slot) => this.#commit(slot, sockets)));
+    this.#inForce = next;
+    for (const slot of added) if (slot.link === null) this.#replace(slot);
+    await Promise.all([...slots, ...leaving].map((slot) => this.#threads.commit(slot, next)));
     for (const slot of leaving) this.#retire(slot);
     this.#sockets.adopt(sockets);
-    const routes = new Set(plan.boards.map(({ id }) => id));
-    for (const id of this.#boards.keys()) if (!routes.has(id)) this.#boards.delete(id);
+    this.#threads.retainBoards(this.#inForce?.plan.boards ?? []);
     return ListeningSockets.addresses(sockets);
   }
 
-  #slotOf(thread: number): Slot {
-    const known = this.#slots.find((slot) => slot.thread === thread);
-    if (known !== undefined) return known;
-    const none = { link: null, isServing: false, isRetiring: false, served: new Set<string>() };
-    return { thread, ...none, startedMs: 0, aliveMs: 0, heartbeat: 0, failures: 0 };
+  #slotOf(thread: number): ThreadSlot {
+    return this.#slots.find((slot) => slot.thread === thread) ?? new ThreadSlot(thread);
   }
 
   /** One thread first: it takes the ports that the kernel chooses, and opens what the others share. */
-  async #prepareAll([first, ...others]: readonly Slot[], next: InForce): Promise<void> {
+  async #prepareAll([first, ...others]: readonly ThreadSlot[], next: Serving): Promise<void> {
     if (first === undefined) return;
-    await this.#prepare(first, next);
-    const results = await Promise.allSettled(others.map((slot) => this.#prepare(slot, next)));
+    await this.#threads.prepare(first, next);
+    const results = await Promise.allSettled(others.map((slot) => this.#threads.prepare(slot, next)));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  async #prepare(slot: Slot, next: InForce): Promise<void> {
-    const { link } = slot;
-    if (link === null) return await this.#startThread(slot, next);
-    await this.#clearPaths(slot, next);
-    try {
-      const opened = await link.prepare(this.#settingsFor(slot, next), next.plan.boards);
-      this.#opened(slot, next, opened);
-    } catch (error) {
-      if (error instanceof ListenError) throw error;
-      // it died: its replacement begins with what is in force then
-    }
-  }
-
   /** Nothing is to listen on what was prepared. */
-  async #undo(slots: readonly Slot[], sockets: SocketPlan): Promise<void> {
-    for (const { link } of this.#slots) link?.post({ type: 'abort' });
-    for (const slot of this.#slots) if (this.#inForce !== null) forgetUnplanned(slot, this.#inForce.sockets);
-    const fresh = slots.filter((slot) => !this.#slots.includes(slot)).flatMap(({ link }) => link ?? []);
-    for (const link of fresh) link.kill();
-    await Promise.all(fresh.map(({ ended }) => ended));
+  async #undo(sockets: SocketPlan): Promise<void> {
+    for (const slot of this.#slots) {
+      slot.link?.post({ type: 'abort' });
+      if (this.#inForce !== null) slot.retain(this.#inForce.sockets);
+    }
+    for (const slot of this.#added) {
+      // clients may have found it already
+      if (slot.isServing) this.#retire(slot, 'drain');
+    }
+    this.#added = [];
     this.#sockets.abandon(sockets);
+    this.#threads.retainBoards(this.#inForce?.plan.boards ?? []);
   }
 
-  async #commit(slot: Slot, sockets: SocketPlan): Promise<void> {
-    forgetUnplanned(slot, sockets);
-    await slot.link?.commit();
-  }
-
-  #retire(slot: Slot): void {
+  /** Has its thread end with its last connection; `drain`: which takes as long as a drain at most. */
+  #retire(slot: ThreadSlot, how: 'retire' | 'drain' = 'retire'): void {
     if (slot.link === null) return;
     slot.isRetiring = true;
     this.#retiring.add(slot);
-    slot.link.post({ type: 'retire' });
+    slot.link.post({ type: how });
+    this.#options.onThreadRetires(slot.thread);
   }
 
-  #settingsFor(slot: Slot, { plan, sockets }: InForce): ThreadSettings {
-    const serves = (listener: number, socket: number) => slot.served.has(keyOf(listener, socket));
-    return { ...plan.settings, listeners: this.#sockets.settingsFor(sockets, slot.thread, serves) };
-  }
-
-  #opened(slot: Slot, { sockets }: InForce, opened: Parameters<ListeningSockets['opened']>[2]): void {
-    for (const { listener, socket } of opened) slot.served.add(keyOf(listener, socket));
-    this.#sockets.opened(sockets, slot.thread, opened);
-  }
-
-  /** Throws a ListenError where another program listens on a unix socket's path. */
-  async #clearPaths({ thread }: Slot, { sockets }: InForce): Promise<void> {
-    for (const { path, listener } of this.#sockets.pathsToOpen(sockets, thread)) {
-      await removeStaleSocket(path);
-      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-        throw new ListenError('EADDRINUSE', `${path} is there already`, listener);
-      }
-    }
-  }
-
-  /** Resolves when the slot's new thread serves. Rejects where it does not come to that; no other is started then. */
-  async #startThread(slot: Slot, next: InForce): Promise<void> {
-    const { thread } = slot;
-    slot.served.clear();
-    await this.#clearPaths(slot, next);
-    if (this.#isDraining) throw new Error('draining');
-    // boards are those of this moment, with no wait until there is a link: what changes later is posted to it
-    const boards = next.plan.boards.map(({ id }) => ({ id, buffer: this.#boards.get(id) as SharedArrayBuffer }));
-    while (this.serviceBoards.length <= thread) this.serviceBoards.push(ServiceBoard.create());
-    const services = (this.serviceBoards[thread] as ServiceBoard).buffer;
-    const { keys } = this.#options;
-    const settings = this.#settingsFor(slot, next);
-    const task = { thread, stats: this.stats.buffer, services, boards, keys, settings };
-    const link = new ThreadLink(this.#pool, task, (message) => this.#onMessage(thread, message));
-    slot.link = link;
-    slot.startedMs = slot.aliveMs = performance.now();
-    void link.ended.then((result) => this.#onEnded(slot, result));
-    this.#opened(slot, next, await link.serving.catch((error: unknown) => this.#failed(link, error)));
-    slot.isServing = true;
-  }
-
-  /** A thread that cannot listen is of no use. */
-  async #failed(link: ThreadLink, error: unknown): Promise<never> {
-    link.kill();
-    await link.ended;
-    throw error;
-  }
-
-  #onMessage(thread: number, message: ThreadMessage): void {
+  #onMessage({ thread, isRetiring }: ThreadSlot, message: ThreadMessage): void {
     if (message.type === 'log') this.#options.log[message.level](message.fields, message.event);
-    else this.#options.onNodeMark(thread, message);
+    else if (!isRetiring) this.#options.onNodeMark(thread, message);
   }
 
-  #onEnded(slot: Slot, result: DrainResult | Error): void {
+  #onEnded(slot: ThreadSlot, result: DrainResult | Error): void {
     const wasServing = slot.isServing;
-    slot.link = null;
-    slot.isServing = false;
-    slot.served.clear();
+    slot.ended(result);
     this.stats.clearGauges(slot.thread);
     this.#options.onThreadEnded(slot.thread);
     if (this.#retiring.delete(slot) || this.#isDraining) return;
-    // one that never served is for whoever started it to see to
-    if (wasServing && this.#slots.includes(slot)) this.#replace(slot, result);
+    // one that never served is for whoever started it to see to, and one that is added for the change to begin with
+    if (wasServing && this.#slots.includes(slot)) this.#replace(slot);
   }
 
-  #replace(slot: Slot, reason: DrainResult | Error): void {
+  #replace(slot: ThreadSlot): void {
     const livedMs = Math.round(performance.now() - slot.startedMs);
     slot.failures = livedMs > STEADY_MS ? 1 : slot.failures + 1;
     const waitMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** (slot.failures - 1));
     this.replaced++;
     this.#options.log.error(
-      { thread: slot.thread, err: reason, livedMs, waitMs },
+      { thread: slot.thread, err: slot.lastEnd, livedMs, waitMs },
       'listener thread ended; another takes its place',
     );
     const wait = setTimeout(() => {
@@ -385,51 +293,17 @@ export class Supervisor {
     this.#waits.add(wait);
   }
 
-  async #startReplacement(slot: Slot): Promise<void> {
+  async #startReplacement(slot: ThreadSlot): Promise<void> {
     // it may have become one thread too many meanwhile
     if (this.#isDraining || this.#inForce === null || !this.#slots.includes(slot)) return;
     try {
-      await this.#startThread(slot, this.#inForce);
+      await this.#threads.start(slot, this.#inForce);
       this.#options.log.info({ thread: slot.thread }, 'listener thread replaced');
     } catch (error) {
-      if (!this.#isDraining) this.#replace(slot, error as Error);
+      slot.lastEnd = error as Error;
+      if (!this.#isDraining) this.#replace(slot);
     }
   }
-
-  /** Ends the threads whose event loop stands still; they are replaced then. */
-  #checkHeartbeats(): void {
-    const now = performance.now();
-    // this thread itself stood still (a paused machine): the others have had no chance to show that they live
-    const wasLate = now - this.#checkedMs > LATE_CHECK_MS;
-    this.#checkedMs = now;
-    for (const slot of this.#all()) {
-      const heartbeat = this.stats.read(slot.thread, 'heartbeat');
-      if (heartbeat !== slot.heartbeat || wasLate) {
-        slot.heartbeat = heartbeat;
-        slot.aliveMs = now;
-      }
-      const allowedMs = slot.isServing ? (this.#inForce?.plan.hangTimeoutMs ?? START_TIMEOUT_MS) : START_TIMEOUT_MS;
-      if (slot.link === null || now - slot.aliveMs < allowedMs) continue;
-      const stillMs = Math.round(now - slot.aliveMs);
-      this.#options.log.error({ thread: slot.thread, stillMs }, 'listener thread hangs');
-      slot.aliveMs = now;
-      slot.link.kill();
-    }
-  }
-}
-
-function keyOf(listener: number, socket: number): string {
-  return `${listener} ${socket}`;
-}
-
-/** What a thread closes when it commits to `sockets`. */
-function forgetUnplanned({ thread, served }: Slot, { listeners }: SocketPlan): void {
-  const planned = new Set(
-    listeners.flatMap(({ id, threads }) =>
-      [...threads].filter(([, serving]) => serving.includes(thread)).map(([socket]) => keyOf(id, socket)),
-    ),
-  );
-  for (const key of served) if (!planned.has(key)) served.delete(key);
 }
 
 /** Threads know a listener by its id, and the configuration by its place. */

@@ -2,6 +2,7 @@
  * One running listener thread, as the supervisor talks to it: its task, its messages and their answers. Main thread.
  */
 
+import { closeSync } from 'node:fs';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import type {
@@ -106,6 +107,7 @@ export class ThreadLink {
         this.#opening?.resolve(message.opened);
         return;
       case 'listen-failed':
+        for (const fd of message.untaken) closeSync(fd);
         this.#opening?.reject(new ListenError(message.code, message.message, message.listener));
         return;
       case 'committed':

@@ -16,6 +16,13 @@ export const FILE_NODE = '127.0.0.1:1';
 /** Where it says so. */
 export const NODES = '/pools/demo/nodes';
 
+/** How a cluster does not take a change, and what the API answers. */
+export const REFUSALS = [
+  ['no-leader', 503],
+  ['lost', 503],
+  ['unconfirmed', 504],
+] as const;
+
 export interface StartOptions {
   readonly address?: string;
   readonly tokenFile?: string | null;

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { DASHBOARD_FILES } from '../../src/admin/dashboard/serve.ts';
 import type { Snapshot } from '../../src/admin/events.ts';
-import type { NodeStatus, PoolStatus } from '../../src/control/status.ts';
+import { countsOf, type NodeStatus, type PoolStatus } from '../../src/control/status.ts';
 
 const FOLDER = new URL('../../src/admin/dashboard/', import.meta.url);
 const HOUR_MS = 3_600_000;
@@ -84,8 +84,11 @@ test('each trouble is said, worst first', () => {
     [{ pools: [poolOf([])] }, [/^bad: Pool web has no nodes/]],
     [{ pools: [poolOf([failing])] }, [/^bad: Pool web: requests fail on every node/]],
     [{ pools: [poolOf([draining])] }, [/^warn: Pool web: every node is draining/]],
-    // of 5,000 nodes those that are listed are down: what of the others is not known
-    [{ pools: [{ ...poolOf([down]), nodeCount: 5_000 }] }, [/^warn: Pool web: 1 of 5,000 nodes down/]],
+    // of 5,000 nodes one is listed, and of all it is known how many are in which state
+    [
+      { pools: [{ ...poolOf([down]), nodeCount: 5_000, counts: { up: 3_700, draining: 0, failing: 0, down: 1_300 } }] },
+      [/^warn: Pool web: 1,300 of 5,000 nodes down: a:1: .*, and 1,299 that are not listed here\.$/],
+    ],
     [{ cluster: { ...cluster, leader: null } }, [/^bad: The group has no leader/]],
     [{ cluster: { ...cluster, isStorageFailed: true } }, [/^bad: The log of the group cannot be written/]],
     [
@@ -199,7 +202,7 @@ function node(address: string, health: Partial<NodeStatus['health']> = {}, reque
 }
 
 function poolOf(nodes: readonly NodeStatus[], name = 'web'): PoolStatus {
-  return { name, nodeCount: nodes.length, nodes };
+  return { name, nodeCount: nodes.length, counts: countsOf(nodes), nodes };
 }
 
 /** At second `s` of the process, when its one worker and its one node have had so many requests. */

@@ -121,10 +121,33 @@ test('no GET, HEAD or odd method changes anything', async (t) => {
 test('a link to the dashboard may be followed, and nothing else comes in by it', async (t) => {
   const admin = await startAdmin(t);
   const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
-  assert.equal((await admin.ask('GET', '/status', undefined, link)).status, 200);
-  assert.equal((await admin.ask('GET', '/status', undefined, { ...link, 'sec-fetch-dest': 'iframe' })).status, 403);
-  assert.equal((await admin.ask('GET', '/status', undefined, { ...link, 'sec-fetch-mode': 'no-cors' })).status, 403);
+  const page = async (headers: Headers) => {
+    const lines = Object.entries({ host: 'localhost', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+    return (await exchange(admin.port, `GET / HTTP/1.1\r\n${lines.join('')}\r\n`)).slice(9, 12);
+  };
+  assert.equal(await page(link), '200');
+  assert.equal(await page({ ...link, 'sec-fetch-dest': 'iframe' }), '403');
+  assert.equal(await page({ ...link, 'sec-fetch-mode': 'no-cors' }), '403');
+  // an opened window would hold one of a few event streams, and a scrape has a side effect
+  for (const path of ['/status', '/events', '/metrics', '/pools', '/no-such-path']) {
+    assert.equal((await admin.ask('GET', path, undefined, link)).status, 403, path);
+  }
   for (const [method, path, body] of CHANGES) assert.equal((await admin.ask(method, path, body, link)).status, 403);
+  await nothingChanged(admin);
+});
+
+test('a unix socket that is forwarded to a port is not open to a rebound name either', async (t) => {
+  const admin = await startAdmin(t, { address: `unix:${join(temporaryFolder(t), 'admin.sock')}` });
+  // as ssh -L 9900:admin.sock passes it on: to the browser it is one site, and where it is not https it says no more
+  const rebound = { host: 'attacker.example:9900', origin: 'http://attacker.example:9900' };
+  for (const [method, path, body] of CHANGES) {
+    const answer = await admin.ask(method, path, body, rebound);
+    assert.deepEqual([answer.status, answer.body.code], [403, 'foreign-host'], path);
+  }
+  assert.equal((await admin.ask('GET', '/status', undefined, { host: 'attacker.example:9900' })).status, 403);
+  for (const host of ['localhost', '127.0.0.1:9900', '[::1]:9901']) {
+    assert.equal((await admin.ask('GET', '/status', undefined, { host })).status, 200, host);
+  }
   await nothingChanged(admin);
 });
 

@@ -94,6 +94,7 @@ const VIEW: MetricsView = {
     {
       name: 'backends',
       nodeCount: 3,
+      counts: { up: 1, draining: 1, failing: 1, down: 0 },
       nodes: [
         node('10.0.0.1:80', { requests: 70, inFlight: 71 }),
         node('10.0.0.2:80', { drain: true }),

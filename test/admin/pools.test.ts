@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '../e2e/harness.ts';
-import { FILE_NODE, NODES, node, startAdmin } from './admin-harness.ts';
+import { FILE_NODE, NODES, node, REFUSALS, startAdmin } from './admin-harness.ts';
 
 const ADDED = '10.0.0.9:80';
 
@@ -71,11 +71,7 @@ test('without a group every edit is local, and kept where there is a state_dir',
 
 test('an edit that the cluster does not take says how it stands', async (t) => {
   const { ask, cluster } = await startAdmin(t, { hasGroup: true });
-  for (const [code, status] of [
-    ['no-leader', 503],
-    ['lost', 503],
-    ['unconfirmed', 504],
-  ] as const) {
+  for (const [code, status] of REFUSALS) {
     cluster.refusal = code;
     const answers = [
       await ask('POST', NODES, { address: 'a:1' }),

@@ -9,7 +9,7 @@ import {
   renderNodes,
   renderPools,
 } from '../../src/commands/pool-text.ts';
-import type { NodeStatus } from '../../src/control/status.ts';
+import { countsOf, type NodeStatus } from '../../src/control/status.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const UP = { state: 'up', isChecked: false, reason: '', changedAtMs: null } as const;
@@ -18,15 +18,15 @@ test('the pools are a line each, with what is not well counted', () => {
   const down = { ...UP, state: 'down' } as const;
   const nodes = [node({ inFlight: 3, requests: 90 }), node({ health: down }), node({ drain: true, requests: 10 })];
   const pools = [
-    { name: 'web', nodeCount: 3, nodes },
-    { name: 'api', nodeCount: 1_200, nodes: [node({})] },
+    { name: 'web', nodeCount: 3, counts: countsOf(nodes), nodes },
+    { name: 'api', nodeCount: 1_200, counts: { up: 900, down: 200, failing: 60, draining: 40 }, nodes: [node({})] },
   ];
   assert.equal(
     renderPools(pools),
-    `pool  nodes  up  down  failing  draining  in flight  requests
-web       3   2     1        0         1          3       100
-api    1200   1     0        0         0          0         0
-of a pool with more than 1,000 nodes, the figures behind "nodes" are those of its first 1,000
+    `pool  nodes   up  down  failing  draining  in flight  requests
+web       3    1     1        0         1          3       100
+api    1200  900   200       60        40          0         0
+of large pools, "in flight" and "requests" are those of the nodes that a status lists
 `,
   );
   assert.equal(renderPools([]), 'no pools\n');

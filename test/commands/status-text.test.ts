@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ClusterStatus } from '../../src/cluster/types.ts';
 import { renderStatus } from '../../src/commands/status-text.ts';
-import type { EdgeStatus, HealthStatus, NodeStatus } from '../../src/control/status.ts';
+import { countsOf, type EdgeStatus, type HealthStatus, type NodeStatus } from '../../src/control/status.ts';
 
 const NOW_MS = 1_800_000_000_000;
 const SELF = { member: '2.b', serverId: 2 };
@@ -60,7 +60,8 @@ const STATUS: EdgeStatus = {
   pools: [
     {
       name: 'demo',
-      nodeCount: 6,
+      nodeCount: 4,
+      counts: { up: 1, draining: 1, failing: 1, down: 1 },
       nodes: [
         node({ address: '10.0.0.1:80', inFlight: 3, requests: 700 }),
         node({ address: '10.0.0.2:80', weight: 20, drain: true, origin: 'group', inFlight: 1, requests: 200 }),
@@ -113,13 +114,12 @@ refused: no-certificate, 1 time
   00000001  retiring  2h
 the canary fails; 7 resumed, 2 did not
 
-pool demo: 6 nodes
+pool demo: 4 nodes
   node         state                 weight  in flight  requests  share  set by
   10.0.0.1:80  up                         1          3       700    70%
   10.0.0.2:80  draining                  20          1       200    20%  group
   10.0.0.3:80  down 5m                    1          0       100    10%  this edge  connect: ?[2Jrefused
   [::1]:8080   draining, failing 5m       1          0         0     0%
-  and 2 more
 `,
   );
 });
@@ -175,8 +175,8 @@ test('of many nodes that are down ten are named, and the rest counted', () => {
   const status = {
     ...STATUS,
     pools: [
-      { name: 'demo', nodeCount: 15, nodes },
-      { name: 'none', nodeCount: 0, nodes: [] },
+      { name: 'demo', nodeCount: 15, counts: countsOf(nodes), nodes },
+      { name: 'none', nodeCount: 0, counts: countsOf([]), nodes: [] },
     ],
   };
   const troubles = renderStatus(status, NOW_MS)
@@ -185,6 +185,19 @@ test('of many nodes that are down ten are named, and the rest counted', () => {
   assert.equal(troubles.length, 13);
   assert.equal(troubles[0], '! pool demo has no node that takes new clients');
   assert.deepEqual(troubles.slice(-2), ['! pool demo: and 5 nodes more', '! pool none has no nodes']);
+});
+
+test('of a large pool the nodes in trouble are listed, some others, and how many there are in each state', () => {
+  const nodes = Array.from({ length: 1_000 }, (_, i) => node({ address: `10.0.0.${i}:80` }));
+  nodes[999] = node({ address: 'bad:80', health: unwell('failing', 'timeout') });
+  const counts = { up: 4_988, draining: 10, failing: 2, down: 0 };
+  const text = renderStatus({ ...STATUS, pools: [{ name: 'demo', nodeCount: 5_000, counts, nodes }] }, NOW_MS);
+  const [head, , first, second, ...rest] = text.slice(text.indexOf('\npool demo') + 1).split('\n');
+  assert.equal(head, 'pool demo: 5000 nodes, 2 failing, 10 draining, 4988 up');
+  assert.match(first ?? '', /^ {2}bad:80 +failing 5m .* timeout$/);
+  assert.match(second ?? '', /^ {2}10\.0\.0\.0:80 +up /);
+  assert.deepEqual([rest.length, rest.at(-2)], [25, '  and 4975 more: stekbal pool demo list']);
+  assert.match(text, /^! pool demo: bad:80 is failing 5m: timeout\n! pool demo: and 1 node more$/m);
 });
 
 function node(fields: Partial<NodeStatus>): NodeStatus {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, fstatSync, writeFileSync } from 'node:fs';
+import { existsSync, fstatSync, readdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -37,6 +37,18 @@ test('fewer threads: those that are left serve every socket; more threads: each 
   assert.equal(threads.length, 5);
   assert.deepEqual([...new Set(threads.flat())].sort(), [0, 1, 2, 3, 4]);
   sockets.close();
+});
+
+test('a socket that cannot be shared is an error, and what was made for the thread before it is closed', {
+  skip,
+}, async (t) => {
+  const fd = await listeningFd(t);
+  // no descriptor of this process
+  const sockets = new ListeningSockets(new Map([['http', [fd, 1_000_000]]]));
+  const plan = sockets.plan([listener({ kind: 'fd', name: 'http' })], [0]);
+  const before = readdirSync('/proc/self/fd').length;
+  assert.throws(() => sockets.settingsFor(plan, 0, () => false), { code: 'EMFILE', listener: 0 });
+  assert.equal(readdirSync('/proc/self/fd').length, before);
 });
 
 test('sockets that were passed are dealt out: none without a thread, and no thread without one', {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encode } from '@msgpack/msgpack';
+import { decode, encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
 import { EDITS_MAX } from '../../src/control/pool-edits.ts';
 import { ReplicatedState, type StateChange } from '../../src/control/state.ts';
@@ -210,6 +210,20 @@ function applyKey(state: ReplicatedState, command: KeyCommand): boolean {
 
 test('a snapshot without a ring is not read: to go on with an empty one would be to go on with another', () => {
   assert.equal(new ReplicatedState().isReadable(encode({ version: 1, salt: 's', pools: [] })), false);
+});
+
+test('of a snapshot, an older version reads all but the changes of nodes, and so is not left behind', () => {
+  const state = new ReplicatedState();
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'a:1', edit: { kind: 'absent' } }));
+  const edit = { kind: 'changed', weight: null, drain: true } as const;
+  state.apply(encodeCommand({ kind: 'node', pool: 'a', address: 'b:1', edit }));
+  const data = state.snapshot();
+  const { pools, changes } = decode(data) as Record<string, unknown>;
+  assert.deepEqual(pools, [['a', [['a:1', null]]]], 'what versions before "changed" know');
+  assert.deepEqual(changes, [['a', [['b:1', null, true, false]]]]);
+  const restored = new ReplicatedState();
+  restored.restore(data);
+  assert.deepEqual([restored.editsOf('a'), restored.snapshot()], [state.editsOf('a'), data]);
 });
 
 test('a snapshot with parts that this version does not know is read without them', () => {

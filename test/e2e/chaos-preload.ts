@@ -4,9 +4,10 @@
  *
  *   terminate   the thread is ended from outside
  *   throw       an exception that nobody catches
- *   hang        its event loop stands still
+ *   hang        its event loop stands still; a line of the log says from when on
  */
 
+import { writeSync } from 'node:fs';
 import { BroadcastChannel, isMainThread, type Worker } from 'node:worker_threads';
 
 const channel = new BroadcastChannel('stekbal-chaos');
@@ -30,7 +31,10 @@ if (isMainThread) {
       setImmediate(() => {
         throw new Error('made to fail by the test');
       });
-    } else for (;;);
+    } else {
+      writeSync(2, `${JSON.stringify({ level: 30, msg: 'made to hang by the test' })}\n`);
+      for (;;);
+    }
   };
 }
 channel.unref();

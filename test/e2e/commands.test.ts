@@ -66,6 +66,27 @@ test('a full disk under stderr costs log lines, not the program', async (t) => {
   assert.deepEqual(await exited, [0, null]);
 });
 
+test('a reader that leaves ends a command quietly, and a full disk with a sentence', async () => {
+  const shell = (line: string) =>
+    new Promise<{ code: number | null; stderr: string }>((resolve) => {
+      const child = spawn('bash', ['-c', line, 'bash', process.execPath, MAIN], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let stderr = '';
+      child.stderr.setEncoding('utf8').on('data', (text) => {
+        stderr += text;
+      });
+      child.on('close', (code) => resolve({ code, stderr }));
+    });
+  const [left, full] = await Promise.all([
+    shell('set -o pipefail; "$1" "$2" completion bash | true'),
+    shell('"$1" "$2" completion bash > /dev/full'),
+  ]);
+  assert.deepEqual(left, { code: 141, stderr: '' });
+  assert.equal(full.code, 1);
+  assert.match(full.stderr, /^the output could not be written: ENOSPC[^\n]*\n$/);
+});
+
 test('a wrong command line exits 64 with a hint, help and version exit 0', async () => {
   const wrong = await runToEnd(['chekc']);
   assert.equal(wrong.code, 64);

@@ -31,7 +31,7 @@ const WAIT_MS = 10_000;
 let browser: Promise<Browser> | null = null;
 
 // they wait more than they work
-describe('the dashboard', { concurrency: 3 }, () => {
+describe('the dashboard', { concurrency: 5 }, () => {
   after(async () => (await browser)?.close());
 
   test('the page shows the edge and follows what it does, and an operator drains a node and rotates the keys', async (t) => {
@@ -172,7 +172,14 @@ describe('the dashboard', { concurrency: 3 }, () => {
           cluster: { ...status.cluster, refusals: { [evil]: 1 } },
           keys: { ...status.keys, keys: [{ id: evil, stage: 'active', sinceMs: 0 }] },
           readiness: { isReady: false, reasons: [evil] },
-          pools: [{ name: evil, nodeCount: 2, nodes: [node, { ...node, address: `${evil}2` }] }],
+          pools: [
+            {
+              name: evil,
+              nodeCount: 2,
+              counts: { up: 0, draining: 0, failing: 0, down: 2 },
+              nodes: [node, { ...node, address: `${evil}2` }],
+            },
+          ],
           atMs: Date.now(),
           clockMs: 1,
         } as unknown as Snapshot;

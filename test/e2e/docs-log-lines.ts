@@ -65,5 +65,5 @@ function partsOf(source: string, message: string): string[] {
   return (single ?? double ?? template ?? '')
     .split(HOLE)
     .map((part) => part.trim())
-    .filter((part) => part.length > 2);
+    .filter((part) => part !== '');
 }

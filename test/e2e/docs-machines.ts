@@ -4,15 +4,14 @@
  * same here: sudo, groupadd, install (no owners), scp, systemctl.
  */
 
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { COMPILE_CACHE } from './cluster-harness.ts';
 import { freePort } from './cluster-network.ts';
-import { MAIN, temporaryFolder } from './harness.ts';
+import { COMPILE_CACHE, MAIN, temporaryFolder } from './harness.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EDGES = [1, 2, 3, 4];
@@ -40,17 +39,18 @@ for file in "\${@:1:$#-1}"; do sed -f "$ROOT/$machine/here.sed" "$file" > "$ROOT
     mkdir -p "$EDGE/run/stekbal"
     "$NODE" "$MAIN" run -c "$EDGE/etc/stekbal/stekbal.yaml" > /dev/null 2> "$EDGE/log" & echo $! > "$EDGE/pid"
     until grep -q '"msg":"serving"' "$EDGE/log"; do kill -0 "$(cat "$EDGE/pid")" || exit 1; sleep 0.05; done ;;
-  reload) exec stekbal reload --admin "unix:$EDGE/run/stekbal/admin.sock" ;;
+  reload) curl --silent --fail --request POST --unix-socket "$EDGE/run/stekbal/admin.sock" http://localhost/reload ;;
   disable)
     kill "$(cat "$EDGE/pid")"
-    while kill -0 "$(cat "$EDGE/pid")" 2> /dev/null; do sleep 0.05; done
-    tail -1 "$EDGE/log" | grep -q '"msg":"drained"' ;;
+    until grep -q '"msg":"drained"' "$EDGE/log"; do sleep 0.05; done ;;
 esac`,
 };
 
+type Pair = readonly [from: string, to: string];
+
 export class Machines {
   readonly root: string;
-  readonly #here: ReadonlyMap<string, readonly (readonly [from: string, to: string])[]>;
+  readonly #here: ReadonlyMap<string, readonly Pair[]>;
 
   /** `backends` stand for those of the page, in its order. */
   static async create(t: TestContext, backends: readonly string[]): Promise<Machines> {
@@ -58,29 +58,34 @@ export class Machines {
     const ports: number[] = [];
     while (ports.length < 3) ports.push(await freePort(ports));
     const [peers = 0, http = 0, https = 0] = ports;
-    return new Machines(t, temporaryFolder(t), backends, { peers, http, https });
+    let machines: Machines | null = null;
+    // before the folder goes: it says who they are
+    t.after(() => {
+      if (machines !== null) machines.#kill();
+    });
+    machines = new Machines(temporaryFolder(t), backends, { peers, http, https });
+    return machines;
   }
 
-  private constructor(t: TestContext, root: string, backends: readonly string[], ports: Record<string, number>) {
+  private constructor(root: string, backends: readonly string[], ports: Record<string, number>) {
     this.root = root;
-    const common = [
+    const common: Pair[] = [
       ['/usr/local/lib/node_modules/stekbal', ROOT.slice(0, -1)],
-      ...backends.map((address, i) => [`10.20.20.10${i}:80`, address]),
-      ...[...EDGES, '$n'].map((n) => [`10.0.0.${n}:443`, `10.0.0.${n}:${ports.https}`]),
+      ...backends.map((address, i): Pair => [`10.20.20.10${i}:80`, address]),
+      ...[...EDGES, '$n'].map((n): Pair => [`10.0.0.${n}:443`, `10.0.0.${n}:${ports.https}`]),
       ['10.0.0.', '127.0.0.'],
       ['10001', `${ports.peers}`],
-    ] as [string, string][];
-    const here = new Map([['desk', [...common, ['config/three-edges', join(ROOT, 'config/three-edges')]]]]) as Map<
-      string,
-      [string, string][]
-    >;
+    ];
+    const here = new Map<string, Pair[]>();
+    here.set('desk', [...common, ['config/three-edges', join(ROOT, 'config/three-edges')]]);
     for (const n of EDGES) {
-      const own = ['/etc/stekbal', '/etc/systemd/system', '/run/stekbal'].map((path) => [path, this.path(`edge${n}`, path)]);
-      const listen = ['https', 'http'].map((name) => [`fd:${name}`, `127.0.0.${n}:${ports[name]}`]);
-      here.set(`edge${n}`, [...common, ...own, ...listen] as [string, string][]);
+      const paths = ['/etc/stekbal', '/etc/systemd/system', '/run/stekbal'];
+      const own = paths.map((path): Pair => [path, this.path(`edge${n}`, path)]);
+      const listen = ['https', 'http'].map((name): Pair => [`fd:${name}`, `127.0.0.${n}:${ports[name]}`]);
+      here.set(`edge${n}`, [...common, ...own, ...listen]);
     }
     this.#here = here;
-    this.#lay(t);
+    this.#lay();
   }
 
   /** Where a machine has a path of the page. */
@@ -116,7 +121,7 @@ export class Machines {
     return (this.#here.get(machine) ?? []).reduce((all, [from, to]) => all.replaceAll(from, to), text);
   }
 
-  #lay(t: TestContext): void {
+  #lay(): void {
     mkdirSync(join(this.root, 'bin'));
     for (const [name, script] of Object.entries(PROGRAMS)) {
       const file = join(this.root, 'bin', name);
@@ -129,12 +134,14 @@ export class Machines {
       const lines = pairs.map(([from, to]) => `s|${from.replaceAll('.', '\\.')}|${to}|g\n`);
       writeFileSync(join(this.root, machine, 'here.sed'), lines.join(''));
     }
-    t.after(() => {
-      for (const machine of this.#here.keys()) {
-        const file = join(this.root, machine, 'pid');
-        if (existsSync(file)) kill(Number(readFileSync(file, 'utf8')));
-      }
-    });
+  }
+
+  /** All that still runs. */
+  #kill(): void {
+    for (const machine of this.#here.keys()) {
+      const file = join(this.root, machine, 'pid');
+      if (existsSync(file)) kill(Number(readFileSync(file, 'utf8')));
+    }
   }
 }
 

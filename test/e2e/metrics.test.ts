@@ -203,10 +203,12 @@ test('reloads are counted; a service that is gone is told no more, and goes on c
   assert.deepEqual(await told('stekbal_config_last_reload_successful', since), [0, before]);
 });
 
-test('the alerts and the dashboard ask for metrics that there are', async (t) => {
+test('the alerts and the dashboard ask for metrics that there are; the nodes of a pool without a service are up', async (t) => {
   const admin = join(temporaryFolder(t), 'admin.sock');
-  await startProgram(t, simpleConfig(DEAD_ADDRESSES, { top: [`admin: {address: "unix:${admin}"}`] }));
-  const { types } = await scrape(admin);
+  const config = simpleConfig(DEAD_ADDRESSES, { top: [`admin: {address: "unix:${admin}"}`] });
+  await startProgram(t, config.replace('pools: {', 'pools: {spare: {nodes: ["127.0.0.1:7"]}, '));
+  const { types, samples } = await scrape(admin);
+  assert.equal(samples.get('stekbal_pool_nodes{pool="spare",state="up"}'), 1, 'no alert: nothing is wrong with it');
   for (const file of ['config/prometheus/alerts.yml', 'config/grafana/stekbal.json']) {
     const asked = new Set(readFileSync(join(ROOT, file), 'utf8').match(/\b(?:stekbal|process|nodejs)_[a-z0-9_]+/g));
     assert.ok(asked.size > 20, file);

@@ -40,13 +40,19 @@ test('the packed package, installed into an empty folder, runs, shows its dashbo
   const env = { ...process.env, PATH: `${nodeFolder}:${process.env.PATH}` };
   const start = (args: readonly string[]) => startPacked(t, join(bin, 'stekbal'), args, env);
 
-  const quickstart = start(['quickstart', '--port', '0', '--tls-port', '0']);
+  const { address } = await namedBackend(t);
+  const taken = start(['quickstart', '--port', '0', '--tls-port', '0', '--admin-port', address.split(':')[1] ?? '']);
+  assert.deepEqual(await once(taken.child, 'exit'), [1, null]);
+  assert.match(taken.output(), /admin: cannot listen on 127\.0\.0\.1:\d+: EADDRINUSE.*\nother ports: /);
+
+  const quickstart = start(['quickstart', '--port', '0', '--tls-port', '0', '--admin-port', '0']);
   const port = Number(await quickstart.said(/serves http:\/\/127\.0\.0\.1:(\d+)\//));
   assert.match((await get(port)).body, /^backend 127\.0\.0\.1:\d+ answered GET \//);
+  const dashboard = Number(await quickstart.said(/http:\/\/127\.0\.0\.1:(\d+)\/ +the dashboard/));
+  assert.match((await get(dashboard)).headers['content-type'] ?? '', /^text\/html/);
   assert.doesNotMatch(quickstart.output(), /ticket callback does not work/);
   await quickstart.end();
 
-  const { address } = await namedBackend(t);
   const file = join(folder, 'edge.yaml');
   const yaml = (workers: number) => simpleConfig([address], { workers, top: ['admin: {address: "127.0.0.1:0"}'] });
   writeFileSync(file, yaml(1));

@@ -119,20 +119,27 @@ test('a listener thread that hangs and is replaced does not stop the watchdog', 
   assert.ok(program.log.every(({ msg }) => !msg.includes('signs of life')));
 });
 
-test('one passed socket is served by all threads', async (t) => {
-  const socket = await listeningSocket(t);
-  if (socket === null) return;
+test('one passed socket is served by all threads, and the admin API on another, to this machine', async (t) => {
+  const [socket, admin] = [await listeningSocket(t), await listeningSocket(t)];
+  if (socket === null || admin === null) return;
   const backend = await namedBackend(t);
-  const admin = `unix:${join(temporaryFolder(t), 'admin.sock')}`;
-  const yaml = simpleConfig([backend.address], { workers: 3, top: [`admin: {address: "${admin}"}`] });
+  const yaml = simpleConfig([backend.address], { workers: 3, top: ['admin: {address: "fd:admin"}'] });
   const file = writeConfig(t, yaml.replace('127.0.0.1:0', 'fd:http'));
-  const program = spawnProgram(t, file, { sockets: [{ name: 'http', fd: socket.fd }] });
+  const sockets = [
+    { name: 'http', fd: socket.fd },
+    { name: 'admin', fd: admin.fd },
+  ];
+  const program = spawnProgram(t, file, { sockets });
   await program.logged(({ msg }) => msg === 'serving');
-  const served = async () => (await askStatus(admin)).workers.list.map(({ requests }) => requests > 0);
+  const status = () => askStatus(`127.0.0.1:${admin.port}`);
+  const served = async () => (await status()).workers.list.map(({ requests }) => requests > 0);
   await eventually(async () => {
     await Promise.all(Array.from({ length: 12 }, async () => assert.equal((await get(socket.port)).status, 200)));
     return (await served()).every(Boolean);
   }, 'requests on each of three threads');
+  assert.equal((await status()).pid, program.pid);
+  const foreign = await get(admin.port, { path: '/status', headers: { host: 'rebound.example' } });
+  assert.equal(foreign.status, 403);
   program.child.kill('SIGTERM');
   assert.equal(await program.exited, 0);
 });
@@ -179,17 +186,6 @@ test('a restart over the same sockets loses no connection', async (t) => {
   assert.ok(statuses.every((status) => status === 200));
 });
 
-test('the admin API is served on a passed socket, to this machine', async (t) => {
-  const socket = await listeningSocket(t);
-  if (socket === null) return;
-  const file = writeConfig(t, simpleConfig(['127.0.0.1:1'], { top: ['admin: {address: "fd:admin"}'] }));
-  const program = spawnProgram(t, file, { sockets: [{ name: 'admin', fd: socket.fd }] });
-  await program.logged(({ msg }) => msg === 'serving');
-  assert.equal((await askStatus(`127.0.0.1:${socket.port}`)).pid, program.pid);
-  const foreign = await get(socket.port, { path: '/status', headers: { host: 'rebound.example' } });
-  assert.equal(foreign.status, 403);
-});
-
 test('a name that was not passed ends the start with 78, and names those that were', async (t) => {
   const socket = await listeningSocket(t);
   if (socket === null) return;
@@ -201,25 +197,22 @@ test('a name that was not passed ends the start with 78, and names those that we
   assert.deepEqual([none.code, /there is none at all/.test(none.stderr)], [78, true]);
 });
 
-test('what is passed and not asked for is named in the log', async (t) => {
+test('a service manager that is gone, and a socket that nobody asked for, cost a line of the log each', async (t) => {
   const socket = await listeningSocket(t);
-  if (socket === null) return;
-  const file = writeConfig(t, simpleConfig(['127.0.0.1:1']));
-  const program = spawnProgram(t, file, { sockets: [{ name: 'http', fd: socket.fd }] });
-  const line = await program.logged(({ msg }) => msg.includes('nobody serves them'));
-  assert.deepEqual(line.sockets, ['http']);
-  await program.logged(({ msg }) => msg === 'serving');
-});
-
-test('a service manager that is gone, or never was, costs a line of the log alone', async (t) => {
   const backend = await namedBackend(t);
   const env = { ...WATCHDOG, NOTIFY_SOCKET: '/nonexistent/notify' };
-  const program = spawnProgram(t, writeConfig(t, simpleConfig([backend.address])), { env });
+  const sockets = socket === null ? [] : [{ name: 'http', fd: socket.fd }];
+  const program = spawnProgram(t, writeConfig(t, simpleConfig([backend.address])), { env, sockets });
   const [port = 0] = await servingPorts(program);
   assert.equal((await get(port)).status, 200);
   program.child.kill('SIGTERM');
   assert.equal(await program.exited, 0);
   assert.equal(program.log.filter(({ msg }) => msg.includes('service manager')).length, 1);
+  const unserved = program.log.filter(({ msg }) => msg.includes('nobody serves them'));
+  assert.deepEqual(
+    unserved.map((line) => line.sockets),
+    socket === null ? [] : [['http']],
+  );
 });
 
 test('systemd-socket-activate starts it by the first connection, which it answers', async (t) => {

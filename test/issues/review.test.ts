@@ -2,20 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  exchange,
-  get,
-  namedBackend,
-  runToEnd,
-  servicesConfig,
-  simpleConfig,
-  startProgram,
-  startSound,
-  temporaryFolder,
-} from '../e2e/harness.ts';
+import { exchange, get, namedBackend, runToEnd, simpleConfig, startSound, temporaryFolder } from '../e2e/harness.ts';
 
 test('a Host that could be read as another is refused, and leads to no service', async (t) => {
   const [secret, rest] = [await namedBackend(t), await namedBackend(t)];
@@ -38,15 +27,6 @@ services: {secret: {pool: secret}, rest: {pool: rest}}
   assert.equal((await get(port, { headers: { Host: 'Secret.example.:80' } })).body, secret.address);
 });
 
-test('a pool that leaves the file at a reload keeps its nodes while services use it', async (t) => {
-  const backend = await namedBackend(t);
-  const program = await startSound(t, servicesConfig({ old: { nodes: [backend.address] } }));
-  await program.reload(servicesConfig({ new: { nodes: ['127.0.0.1:1'] } }));
-  assert.equal((await get(program.port, { headers: { Host: 'old' } })).body, backend.address);
-  const warning = await program.logged((line) => /not in the file any more/.test(line.msg));
-  assert.deepEqual(warning.pools, ['old']);
-});
-
 test('an empty line after a request does not make an idle connection end in 408', async (t) => {
   const backend = await namedBackend(t);
   const { port } = await startSound(
@@ -58,19 +38,6 @@ test('an empty line after a request does not make an idle connection end in 408'
   );
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n');
   assert.ok(answer.endsWith(backend.address), answer);
-});
-
-test('a thread that cannot listen again says why', async (t) => {
-  const backend = await namedBackend(t);
-  const path = join(temporaryFolder(t), 'http.sock');
-  const yaml = simpleConfig([backend.address]).replace('"127.0.0.1:0"', `"unix:${path}"`);
-  const program = await startProgram(t, yaml, true);
-  program.chaos('terminate');
-  await program.logged((line) => /another takes its place/.test(line.msg));
-  const taken = net.createServer().listen(path);
-  t.after(() => taken.close());
-  const line = await program.logged((l) => /EADDRINUSE/.test(JSON.stringify(l.err ?? '')));
-  assert.equal(line.msg, 'listener thread ended; another takes its place');
 });
 
 test('told to stop while it starts, the program ends with 0', async (t) => {

@@ -154,3 +154,14 @@ test('the mark of a node that has another id since is withdrawn under that; of o
   for (const timed of [...armed.keys()]) timed.onDeadline();
   assert.deepEqual(sent.slice(2), [mark(0, false, '', 9)]);
 });
+
+test('a pool that is out of use takes back what it told of its nodes, and says no more', () => {
+  const { pool, at, sent, armed } = newPool();
+  leaveOut(at(0));
+  pool.close();
+  assert.deepEqual(sent, [mark(0, true, 'ECONNREFUSED'), mark(0, false)]);
+  assert.equal(armed.size, 0);
+  leaveOut(at(1));
+  assert.equal(sent.length, 2);
+  assert.equal(at(1).isInPool, false);
+});

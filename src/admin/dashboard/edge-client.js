@@ -33,7 +33,8 @@ export function hasToken() {
 export async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   const token = sessionStorage.getItem(TOKEN_KEY);
-  if (token !== null) headers.set('authorization', `Bearer ${token}`);
+  // what no header can carry is no token: the edge says so
+  if (token !== null && /^[!-~]+$/.test(token)) headers.set('authorization', `Bearer ${token}`);
   const response = await fetch(path, { ...options, headers, cache: 'no-store', redirect: 'error' });
   if (response.ok) return response;
   throw new Refused(response.status, await messageOf(response));
@@ -41,12 +42,13 @@ export async function ask(path, options = {}) {
 
 /**
  * Changes something. Rejects with an Error whose message is for the operator.
+ * @param {'POST' | 'PATCH'} method
  * @param {string} path
  * @param {object} [body]
  */
-export async function post(path, body) {
+export async function change(method, path, body) {
   /** @type {RequestInit} */
-  const options = { method: 'POST', signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const options = { method, signal: AbortSignal.timeout(TIMEOUT_MS) };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers = { 'content-type': 'application/json' };

@@ -3,7 +3,7 @@
 import { confirmChange } from './actions.js';
 import { reachOf } from './cluster-view.js';
 import { byId, element, KeyedChildren, setAttribute, setText } from './dom.js';
-import { post } from './edge-client.js';
+import { change } from './edge-client.js';
 import { dayTime, plural, span } from './format.js';
 import { axisOf, lanesOf } from './keys-timeline.js';
 
@@ -42,7 +42,7 @@ export class KeysView {
         title: 'Rotate the ticket keys?',
         text: `The next key becomes the active one now, on ${this.#last === null ? 'this edge' : reachOf(this.#last)}. Clients resume as before.`,
         verb: 'Rotate',
-        run: () => post('keys/rotate'),
+        run: () => change('POST', 'keys/rotate'),
         done: 'The next ticket key is active.',
       });
     });

@@ -2,7 +2,7 @@
 
 import { confirmChange } from './actions.js';
 import { element, Icon, setAttribute, setText } from './dom.js';
-import { post } from './edge-client.js';
+import { change as send } from './edge-client.js';
 import { count, rate, span } from './format.js';
 import { stateOf } from './trouble.js';
 
@@ -88,14 +88,14 @@ function tagsOf({ weight, origin }) {
 
 /** @param {Item} item */
 function confirmDrain({ pool, reach, node: { address, drain } }) {
-  const path = `pools/${encodeURIComponent(pool)}/nodes`;
+  const path = `pools/${encodeURIComponent(pool)}/nodes/${encodeURIComponent(address)}`;
   confirmChange({
     title: drain ? `Undrain ${address}?` : `Drain ${address}?`,
     text: drain
       ? `In pool ${pool} it gets new clients again, on ${reach}.`
       : `In pool ${pool} it keeps the clients that are bound to it and gets no new ones, on ${reach}.`,
     verb: drain ? 'Undrain' : 'Drain',
-    run: () => post(path, { address, drain: !drain }),
+    run: () => send('PATCH', path, { drain: !drain }),
     done: drain ? `${address} gets new clients again.` : `${address} is draining.`,
   });
 }

@@ -3,7 +3,6 @@
 import { element, Icon, KeyedChildren, setAttribute, setText } from './dom.js';
 import { count, plural, rate } from './format.js';
 import { createNodeRow } from './node-row.js';
-import { stateOf } from './trouble.js';
 
 /**
  * @typedef {import('../../control/status.ts').PoolStatus} PoolStatus
@@ -14,7 +13,7 @@ import { stateOf } from './trouble.js';
  */
 
 /** Worst first. */
-export const ORDER = ['down', 'failing', 'draining', 'up'];
+export const ORDER = /** @type {const} */ (['down', 'failing', 'draining', 'up']);
 /** Rows at first, and with each "more". */
 const ROWS = { first: 10, more: 100 };
 
@@ -110,18 +109,15 @@ function rowOf({ pool, rates, reach, nowMs }, node) {
 }
 
 /** @param {PoolStatus} pool */
-function worstOf({ nodes, nodeCount }) {
-  const states = nodes.map(stateOf);
-  if (nodeCount === 0 || (nodes.length === nodeCount && states.every((state) => state === 'down'))) return 'bad';
-  return states.includes('down') || states.includes('failing') ? 'warn' : 'ok';
+function worstOf({ counts, nodeCount }) {
+  if (counts.down === nodeCount) return 'bad';
+  return counts.down + counts.failing > 0 ? 'warn' : 'ok';
 }
 
 /** @param {PoolStatus} pool */
-function healthOf({ nodes, nodeCount }) {
-  const parts = ORDER.map((state) => ({ state, number: nodes.filter((node) => stateOf(node) === state).length }));
-  const told = parts.filter(({ number }) => number > 0).map(({ state, number }) => `${count(number)} ${state}`);
-  if (nodes.length === nodeCount && told.length === 1 && nodeCount > 1) return `all ${told[0]}`;
-  if (nodes.length < nodeCount) told.push(`${count(nodeCount - nodes.length)} not listed`);
+function healthOf({ counts, nodeCount }) {
+  const told = ORDER.filter((state) => counts[state] > 0).map((state) => `${count(counts[state])} ${state}`);
+  if (told.length === 1 && nodeCount > 1) return `all ${told[0]}`;
   return told.join(', ') || 'no nodes';
 }
 

@@ -3,7 +3,6 @@
 import { byId, element, setAttribute, setText } from './dom.js';
 import { count, plural, rate, span } from './format.js';
 import { Sparkline } from './sparkline.js';
-import { stateOf } from './trouble.js';
 
 /**
  * @typedef {import('../events.ts').Snapshot} Snapshot
@@ -26,21 +25,17 @@ export class TotalsView {
     const { workers, pools, keys, canary, clockMs } = snapshot;
     const nodes = pools.flatMap((pool) => pool.nodes);
     const nodeCount = sum(pools.map((pool) => pool.nodeCount));
-    const up = nodes.filter((node) => stateOf(node) === 'up' || stateOf(node) === 'draining').length;
-    // of those that are not listed the state is not known here
-    const isWhole = nodes.length === nodeCount;
+    const notUp = sum(pools.map(({ counts }) => counts.down + counts.failing));
+    const up = nodeCount - notUp;
     setText(byId('rate'), rate(history.perSecond));
     this.#sparkline.show(history.line, clockMs);
     this.#connections(count(sum(workers.list.map(({ connections }) => connections))), 'open from clients');
     this.#inFlight(
       count(sum(nodes.map(({ inFlight }) => inFlight))),
-      isWhole ? 'requests on nodes' : 'on the nodes listed',
+      nodes.length === nodeCount ? 'requests on nodes' : 'on the nodes listed',
     );
-    const notUp = nodes.length - up;
-    const listed = isWhole
-      ? `${count(up)} of ${count(nodeCount)} up, in ${plural(pools.length, 'pool')}`
-      : `listed, of ${count(nodeCount)}`;
-    this.#nodes(notUp === 0 ? `${count(up)} up` : `${count(notUp)} not up`, listed, notUp === 0 ? 'ok' : 'warn');
+    const detail = `${count(up)} of ${count(nodeCount)} up, in ${plural(pools.length, 'pool')}`;
+    this.#nodes(notUp === 0 ? `${count(up)} up` : `${count(notUp)} not up`, detail, notUp === 0 ? 'ok' : 'warn');
     const age = `key ${span(keys.activeAgeMs ?? 0)} old`;
     if (keys.isIssuing) this.#tls('issued', age);
     else this.#tls('not issued', 'TLS sessions do not resume', 'bad');

@@ -11,7 +11,7 @@
  * @typedef {{readonly severity: Severity, readonly what: string, readonly then: string}} Trouble
  */
 
-import { plural, span } from './format.js';
+import { count, plural, span } from './format.js';
 
 const SEVERITIES = /** @type {const} */ (['bad', 'warn', 'note']);
 /** Nodes and servers named in one line. */
@@ -82,27 +82,30 @@ function workerTroubles({ workers, isDraining }, news) {
  * @param {PoolStatus} pool
  * @returns {Trouble[]}
  */
-function poolTroubles({ name, nodeCount, nodes }) {
+function poolTroubles({ name, nodeCount, counts, nodes }) {
   if (nodeCount === 0) return [bad(`Pool ${name} has no nodes`, 'Its services answer 503.')];
   /** @param {string} wanted */
   const those = (wanted) => nodes.filter((node) => stateOf(node) === wanted);
-  const [down, failing, draining] = [those('down'), those('failing'), those('draining')];
-  const isWhole = nodes.length === nodeCount;
+  // all states that there are, and of the nodes those that are listed
+  const { down, failing, draining } = counts;
   const troubles = [];
-  if (isWhole && down.length === nodeCount) {
-    troubles.push(bad(`Pool ${name}: all nodes are down`, `Its services answer 503. ${named(down)}`));
-  } else if (down.length > 0) {
-    troubles.push(warn(`Pool ${name}: ${down.length} of ${plural(nodeCount, 'node')} down`, named(down)));
+  if (down === nodeCount) {
+    troubles.push(bad(`Pool ${name}: all nodes are down`, `Its services answer 503. ${named(those('down'), down)}`));
+  } else if (down > 0) {
+    troubles.push(
+      warn(`Pool ${name}: ${count(down)} of ${plural(nodeCount, 'node')} down`, named(those('down'), down)),
+    );
   }
-  if (isWhole && failing.length > 0 && failing.length + down.length === nodeCount) {
-    troubles.push(bad(`Pool ${name}: requests fail on every node`, named(failing)));
-  } else if (failing.length > 0) {
-    troubles.push(warn(`Pool ${name}: requests fail on ${plural(failing.length, 'node')}`, named(failing)));
+  if (failing > 0 && failing + down === nodeCount) {
+    troubles.push(bad(`Pool ${name}: requests fail on every node`, named(those('failing'), failing)));
+  } else if (failing > 0) {
+    const what = `Pool ${name}: requests fail on ${plural(failing, 'node')}`;
+    troubles.push(warn(what, named(those('failing'), failing)));
   }
-  const isClosed = isWhole && nodes.every((node) => node.drain);
+  const isClosed = counts.up === 0 && nodes.every((node) => node.drain);
   if (isClosed) troubles.push(warn(`Pool ${name}: every node is draining`, 'No node takes new clients.'));
-  else if (draining.length > 0)
-    troubles.push(note(`Pool ${name}: ${plural(draining.length, 'node')} draining`, named(draining)));
+  else if (draining > 0)
+    troubles.push(note(`Pool ${name}: ${plural(draining, 'node')} draining`, named(those('draining'), draining)));
   return troubles;
 }
 
@@ -166,14 +169,18 @@ function keyTroubles({ keys, canary, cluster }) {
   return troubles;
 }
 
-/** @param {readonly NodeStatus[]} nodes */
-function named(nodes) {
+/**
+ * @param {readonly NodeStatus[]} nodes
+ * @param {number} number Of which there are in all.
+ */
+function named(nodes, number) {
   const byReason = Map.groupBy(nodes, ({ health }) => health.reason);
   const parts = [...byReason].map(([reason, those]) => {
     const addresses = list(those.map(({ address }) => address));
     return reason === '' ? addresses : `${addresses}: ${reason}`;
   });
-  return `${list(parts)}.`;
+  if (nodes.length === 0) return 'None of them is listed here.';
+  return `${list(parts)}${number > nodes.length ? `, and ${count(number - nodes.length)} that are not listed here` : ''}.`;
 }
 
 /** @param {readonly string[]} items */

@@ -1,73 +1,53 @@
 /**
- * INCLUDE, of Perlbal's Include plugin: the files that it names, bounded. Main thread of a command.
+ * INCLUDE, of Perlbal's Include plugin: the files that it names. Main thread of a command.
  */
 
-import { readdirSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { DiagnosticList, SourcePosition } from '../diagnostics.ts';
-import { errnoReason } from '../source.ts';
-import { type Parsed, parsed, refused, show } from '../units.ts';
-import { type ConvertInput, readTextFile } from './input.ts';
+import { show } from '../units.ts';
+import type { ConvertInput } from './input.ts';
+import type { NamedFiles } from './named-files.ts';
 
-const FILES_MAX = 256;
 const DEPTH_MAX = 8;
 
 /** The files included in one conversion. */
 export class IncludedFiles {
-  readonly #main: ConvertInput;
-  #files = 0;
-  #depth = 0;
+  readonly #folder: string;
+  readonly #files: NamedFiles;
+  /** Absolute paths: the main file, the one that it is including, and so on. */
+  readonly #open: string[];
 
-  constructor(main: ConvertInput) {
-    this.#main = main;
+  constructor(main: ConvertInput, files: NamedFiles) {
+    this.#folder = main.folder;
+    this.#files = files;
+    this.#open = [resolve(main.name)];
   }
 
   /** Gives every file that the patterns match to `run`, in Perl's order; what cannot be followed is reported. */
   follow(patterns: string, at: SourcePosition, diagnostics: DiagnosticList, run: (input: ConvertInput) => void): void {
     for (const pattern of patterns.split(' ')) {
-      const files = filesOf(pattern, this.#main.folder);
+      const files = this.#files.list(resolve(this.#folder, pattern));
       if (!files.ok) diagnostics.warning(at, `${show(pattern)} is not included: ${files.message}`);
       else for (const file of files.value) this.#include(file, at, diagnostics, run);
     }
   }
 
   #include(file: string, at: SourcePosition, diagnostics: DiagnosticList, run: (input: ConvertInput) => void): void {
-    if (this.#depth === DEPTH_MAX || this.#files === FILES_MAX) {
-      diagnostics.warning(at, `${file} is not included: there are too many files, or they include each other`);
+    if (this.#open.includes(file)) {
+      diagnostics.warning(at, `${file} is not included: it is being read, and would include itself without an end`);
       return;
     }
-    const text = readTextFile(file);
+    if (this.#open.length > DEPTH_MAX) {
+      diagnostics.warning(at, `${file} is not included: files include each other more than ${DEPTH_MAX} deep`);
+      return;
+    }
+    const text = this.#files.read(file);
     if (!text.ok) {
       diagnostics.warning(at, `${file} is not included: it ${text.message}`);
       return;
     }
-    this.#files += 1;
-    this.#depth += 1;
-    run({ name: file, folder: this.#main.folder, text: text.value });
-    this.#depth -= 1;
-  }
-}
-
-/** Stars and question marks are read in a path's last part. */
-function filesOf(pattern: string, folder: string): Parsed<string[]> {
-  const path = resolve(folder, pattern);
-  if (!/[*?[\]{}~]/.test(pattern)) return parsed([path]);
-  const [directory, name] = [dirname(path), basename(path)];
-  if (/[*?[\]{}~]/.test(directory) || /[[\]{}~]/.test(name)) {
-    return refused('only * and ? in the name of a file are followed; include the files by their names');
-  }
-  // a leading * takes no hidden file, as in Perl's glob
-  const escaped = name
-    .replace(/[.+^$()|\\]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replace(/\?/g, '.');
-  const matcher = new RegExp(`^(?!\\.)${escaped}$`);
-  try {
-    const files = readdirSync(directory)
-      .filter((file) => matcher.test(file))
-      .sort();
-    return files.length > 0 ? parsed(files.map((file) => join(directory, file))) : refused('no file has such a name');
-  } catch (error) {
-    return refused(errnoReason(error));
+    this.#open.push(file);
+    run({ name: file, folder: this.#folder, text: text.value });
+    this.#open.pop();
   }
 }

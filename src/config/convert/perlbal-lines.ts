@@ -5,7 +5,6 @@
 
 import type { DiagnosticList, SourcePosition } from '../diagnostics.ts';
 import { hasControl, show } from '../units.ts';
-import type { ConvertInput } from './input.ts';
 
 export interface Statement {
   readonly at: SourcePosition;
@@ -16,22 +15,14 @@ export interface Statement {
 }
 
 const LINE_CHARS_MAX = 4096;
-/** A line a node: more than a pool can hold. */
+/** In all files of a configuration together: a line a node, 200,000 nodes. */
 export const LINES_MAX = 200_000;
 /** Perlbal replaces these by its environment and by the addresses of its machine. */
 const EXPANSION = /\$\{.+?\}|\$\w+/;
 
-/** Every statement, in order. Lines that cannot be read are reported; too many of them are an error. */
-export function readStatements({ name, text }: ConvertInput, diagnostics: DiagnosticList): Statement[] {
+/** Every statement, in order. Lines that cannot be read are reported. */
+export function readStatements(name: string, lines: readonly string[], diagnostics: DiagnosticList): Statement[] {
   const statements: Statement[] = [];
-  const lines = text.split('\n');
-  if (lines.length > LINES_MAX) {
-    diagnostics.error(
-      { file: name, line: LINES_MAX, column: 1 },
-      `the file has more than ${LINES_MAX} lines; split it`,
-    );
-    return [];
-  }
   for (const [index, line] of lines.entries()) {
     const column = line.search(/\S/) + 1;
     if (column === 0) continue;

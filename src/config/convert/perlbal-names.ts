@@ -12,6 +12,8 @@ const CHARS_MAX = 64;
 export class Names {
   readonly #byPerlbal = new Map<string, string>();
   readonly #taken = new Set<string>();
+  /** By name: the number that the next name like it is tried with. */
+  readonly #next = new Map<string, number>();
 
   /** Gives a name; one that had to be changed is reported. */
   give(name: string, at: SourcePosition, diagnostics: DiagnosticList): void {
@@ -29,8 +31,11 @@ export class Names {
   }
 
   #unique(name: string): string {
+    const stem = name.slice(0, CHARS_MAX - 8);
     let unique = name;
-    for (let i = 2; this.#taken.has(unique); i++) unique = `${name.slice(0, CHARS_MAX - 8)}-${i}`;
+    let number = this.#next.get(stem) ?? 2;
+    for (; this.#taken.has(unique); number++) unique = `${stem}-${number}`;
+    this.#next.set(stem, number);
     return unique;
   }
 }

@@ -10,7 +10,7 @@ import { parseNodeAddress } from '../addresses.ts';
 import { WEIGHT_RANGE } from '../config.ts';
 import type { DiagnosticList, SourcePosition } from '../diagnostics.ts';
 import { show } from '../units.ts';
-import { readTextFile } from './input.ts';
+import type { NamedFiles } from './named-files.ts';
 import type { Statement } from './perlbal-lines.ts';
 import type { PerlbalPool, Said } from './perlbal-model.ts';
 
@@ -33,11 +33,16 @@ export function editPool(
 }
 
 /** What the file lists takes the place of the pool's nodes. Perlbal looks at it again and again; this is once. */
-export function readNodeFile(pool: PerlbalPool, said: Said, folder: string, diagnostics: DiagnosticList): void {
+export function readNodeFile(
+  pool: PerlbalPool,
+  said: Said,
+  { folder, files }: { readonly folder: string; readonly files: NamedFiles },
+  diagnostics: DiagnosticList,
+): void {
   if (/^(?:none|undef|null|""|'')$/i.test(said.value)) return;
   // Perlbal starts from where it was started, which is rarely where its configuration lies
   const path = [folder, process.cwd()].map((base) => resolve(base, said.value)).find((file) => existsSync(file));
-  const text = path === undefined ? null : readTextFile(path);
+  const text = path === undefined ? null : files.read(path);
   if (path === undefined || text?.ok !== true) {
     const why = text?.ok === false ? text.message : 'is not there';
     diagnostics.warning(said.at, `the node file ${show(said.value)} ${why}; write its nodes into the pool by hand`);

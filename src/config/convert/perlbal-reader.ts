@@ -8,18 +8,14 @@
 import type { DiagnosticList } from '../diagnostics.ts';
 import { show } from '../units.ts';
 import type { ConvertInput } from './input.ts';
-import {
-  MISSING_COMMANDS,
-  MISSING_PLUGINS,
-  MISSING_SERVER_KEYS,
-  MISSING_SETTINGS,
-  READ_PLUGINS,
-} from './perlbal-advice.ts';
+import { NamedFiles } from './named-files.ts';
+import { MISSING_COMMANDS, MISSING_PLUGINS, MISSING_SERVER_KEYS, READ_PLUGINS } from './perlbal-advice.ts';
 import { setAffinity } from './perlbal-affinity.ts';
 import { IncludedFiles } from './perlbal-include.ts';
-import { quote, readStatements, type Statement } from './perlbal-lines.ts';
+import { LINES_MAX, quote, readStatements, type Statement } from './perlbal-lines.ts';
 import { type Perlbal, type PerlbalPool, type PerlbalService, roleOf, type Said } from './perlbal-model.ts';
 import { editPool, readNodeFile } from './perlbal-nodes.ts';
+import { isTaken, reportSetting } from './perlbal-settings.ts';
 
 /** What SET and others mean that name nothing: the pool or service that was made or used last in this file. */
 interface Context {
@@ -31,9 +27,13 @@ interface Reading {
   readonly model: Perlbal;
   /** By key: for services that get their role from then on. */
   readonly defaults: Map<string, Said>;
+  /** Everything that the text names is read through it. */
+  readonly files: NamedFiles;
   readonly included: IncludedFiles;
   readonly folder: string;
   readonly diagnostics: DiagnosticList;
+  /** In all files together. */
+  linesLeft: number;
 }
 
 type Command = (reading: Reading, statement: Statement, context: Context) => void;
@@ -60,8 +60,16 @@ const KEPT_BY_ROLE = ['role', 'listen', 'pool', 'plugins', 'docroot', 'trusted_u
 export function readPerlbal(input: ConvertInput, diagnostics: DiagnosticList): Perlbal | null {
   const affinity = { cookie: null, useSalt: null, salt: null, useDomain: null };
   const model: Perlbal = { pools: new Map(), services: new Map(), affinity, plugins: new Set() };
-  const included = new IncludedFiles(input);
-  const reading: Reading = { model, defaults: new Map(), included, folder: input.folder, diagnostics };
+  const files = new NamedFiles();
+  const reading: Reading = {
+    model,
+    defaults: new Map(),
+    files,
+    included: new IncludedFiles(input, files),
+    folder: input.folder,
+    diagnostics,
+    linesLeft: LINES_MAX,
+  };
   const commands = runFile(reading, input);
   if (commands > 0) return model;
   const at = { file: input.name, line: 1, column: 1 };
@@ -72,8 +80,15 @@ export function readPerlbal(input: ConvertInput, diagnostics: DiagnosticList): P
 /** The number of lines that are commands of Perlbal's. */
 function runFile(reading: Reading, input: ConvertInput): number {
   const context: Context = { last: null };
+  const lines = input.text.split('\n');
+  reading.linesLeft -= lines.length;
+  if (reading.linesLeft < 0) {
+    const message = `there are more than ${LINES_MAX} lines, with those of included files; nothing is written`;
+    reading.diagnostics.error({ file: input.name, line: 1, column: 1 }, message);
+    return 0;
+  }
   let commands = 0;
-  for (const statement of readStatements(input, reading.diagnostics)) {
+  for (const statement of readStatements(input.name, lines, reading.diagnostics)) {
     const command = COMMANDS.get(statement.command);
     const advice = MISSING_COMMANDS.get(statement.command);
     if (command !== undefined) command(reading, statement, context);
@@ -184,7 +199,7 @@ function poolOf({ model }: Reading, { name, settings }: PerlbalService, { at }: 
 }
 
 function setPool(reading: Reading, target: PerlbalPool, key: string, said: Said): void {
-  if (key === 'nodefile') readNodeFile(target, said, reading.folder, reading.diagnostics);
+  if (key === 'nodefile') readNodeFile(target, said, reading, reading.diagnostics);
   else if (key !== 'balance_method')
     reading.diagnostics.warning(said.at, `${key} is no setting of a pool; it is left out`);
   else if (said.value.toLowerCase() !== 'random') {
@@ -201,11 +216,9 @@ function setDefault(reading: Reading, statement: Statement): void {
     misread(reading, statement, 'DEFAULT KEY = VALUE');
     return;
   }
-  const missing = MISSING_SETTINGS.get(key);
-  if (missing === undefined) reading.defaults.set(key, { value, at: statement.at });
-  else if (missing.harmless?.includes(value.toLowerCase()) !== true) {
-    warn(reading, statement, `${key} has no counterpart: ${missing.advice}`);
-  }
+  const said = { value, at: statement.at };
+  if (isTaken(key)) reading.defaults.set(key, said);
+  else reportSetting(key, said, reading.diagnostics);
 }
 
 function enable(reading: Reading, statement: Statement): void {

@@ -32,6 +32,7 @@ const TRANSLATED = [
 ];
 /** Said by nobody, done anyway. */
 const DONE_ANYWAY = ['send_backend_proto'];
+const TAKEN: ReadonlySet<string> = new Set([...READ_ELSEWHERE, ...TIMEOUT_KEYS, ...TRANSLATED, ...DONE_ANYWAY]);
 
 const TIMEOUT_DEFAULT_S = 30;
 const TIMEOUT_MAX_S = 86_400;
@@ -82,15 +83,21 @@ export function reportClientSettings(
 
 /** Reports every setting that has no counterpart. */
 export function reportMissing(service: PerlbalService, diagnostics: DiagnosticList): void {
-  const known = [...READ_ELSEWHERE, ...TIMEOUT_KEYS, ...TRANSLATED, ...DONE_ANYWAY];
-  for (const [key, { value, at }] of service.settings) {
-    if (known.includes(key)) continue;
-    const missing = MISSING_SETTINGS.get(key);
-    if (missing === undefined) {
-      diagnostics.warning(at, `${show(key)} is no setting of Perlbal 1.80 that is known; it is left out`);
-    } else if (missing.harmless?.includes(value.toLowerCase()) !== true) {
-      diagnostics.warning(at, `${key} has no counterpart: ${missing.advice}`);
-    }
+  for (const [key, said] of service.settings) if (!isTaken(key)) reportSetting(key, said, diagnostics);
+}
+
+/** Whether a setting is read, and has no need of a warning for its own sake. */
+export function isTaken(key: string): boolean {
+  return TAKEN.has(key);
+}
+
+/** Says what to do instead of a setting that is not taken; nothing where its value asks for what is done anyway. */
+export function reportSetting(key: string, { value, at }: Said, diagnostics: DiagnosticList): void {
+  const missing = MISSING_SETTINGS.get(key);
+  if (missing === undefined) {
+    diagnostics.warning(at, `${show(key)} is no setting of Perlbal 1.80 that is known; it is left out`);
+  } else if (missing.harmless?.includes(value.toLowerCase()) !== true) {
+    diagnostics.warning(at, `${key} has no counterpart: ${missing.advice}`);
   }
 }
 

@@ -67,13 +67,18 @@ export class Health {
     this.#pools.get(pool)?.mark(thread, address, isOut, reason);
   }
 
-  /** What it said is not said any more. */
-  threadEnded(thread: number): void {
-    for (const pool of this.#pools.values()) pool.threadEnded(thread);
+  /** What listener thread `thread` said of nodes counts no more. */
+  withdraw(thread: number): void {
+    for (const pool of this.#pools.values()) pool.withdraw(thread);
   }
 
   status(pool: string, address: string): HealthStatus {
     return this.#pools.get(pool)?.status(address) ?? UNKNOWN;
+  }
+
+  /** Addresses of the nodes that are not up. */
+  troubled(pool: string): readonly string[] {
+    return this.#pools.get(pool)?.troubled ?? [];
   }
 
   /** Checks no more; nothing of it is left running. */

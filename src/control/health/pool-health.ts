@@ -15,7 +15,7 @@ import { CHECK_RESULTS, type CheckResult, type StartProbe } from './probe.ts';
 
 /** The first checks of nodes that come together begin this far apart, within an interval. */
 const FIRST_GAP_MS = 1;
-/** Nodes whose checks are set up at a stretch: about 5 ms. */
+/** Nodes looked at in one turn of the event loop: about 5 ms where their checks are set up. */
 const SLICE = 1_000;
 
 const BOARD_STATE: Readonly<Record<HealthState, NodeState>> = { up: NODE_UP, down: NODE_DOWN, failing: NODE_FAILING };
@@ -47,15 +47,20 @@ interface Known {
   readonly record: NodeRecord;
   /** Null: no check. */
   job: Job | null;
+  /** What `job` was made for. */
+  check: HealthCheckConfig | null;
 }
 
 export class PoolHealth {
   readonly #options: PoolHealthOptions;
   #check: HealthCheckConfig | null = null;
   /** Those that are checked, were marked, or both. */
-  #known = new Map<string, Known>();
-  /** Of those that are not checked yet. */
-  #setUp: NodeJS.Immediate | null = null;
+  readonly #known = new Map<string, Known>();
+  /** Takes over which nodes there are, a slice at each step. Null: nothing is left to be taken over. */
+  #sweep: Iterator<void> | null = null;
+  #turn: NodeJS.Immediate | null = null;
+  /** There is something new since `#sweep` began. */
+  #isOutdated = false;
   #nodeCount = 0;
   #isAllDown = false;
   readonly #checks = Object.fromEntries(CHECK_RESULTS.map((result) => [result, 0])) as Record<
@@ -80,31 +85,20 @@ export class PoolHealth {
   configure(check: HealthCheckConfig | null): void {
     if (isDeepStrictEqual(check, this.#check)) return;
     this.#check = check;
-    for (const known of this.#known.values()) this.#endChecks(known);
     this.refresh();
   }
 
-  /** Takes over which nodes there are, and tells the boards anew of those that are not up: a slot's new tenant begins so. */
+  /**
+   * Takes over which nodes there are, and tells the boards anew of those that are not up: a slot's new tenant begins so.
+   * All at once where they are few, else in slices between which the event loop turns.
+   */
   refresh(): void {
-    const { nodes, setState } = this.#options;
-    const before = this.#known;
-    const after = new Map<string, Known>();
-    const fresh: NodeConfig[] = [];
-    const present = nodes();
-    for (const node of present) {
-      const known = before.get(node.address);
-      if (known !== undefined) after.set(node.address, known);
-      if (this.#check !== null && (known?.job ?? null) === null) fresh.push(node);
+    if (this.#sweep !== null) {
+      this.#isOutdated = true;
+      return;
     }
-    for (const [address, known] of before) if (!after.has(address)) this.#forget(known);
-    this.#known = after;
-    this.#nodeCount = present.length;
-    for (const { record } of after.values()) {
-      if (record.state !== 'up') setState(record.address, BOARD_STATE[record.state]);
-      if (this.#check === null) this.#judge(record);
-    }
-    this.#beginChecks(fresh);
-    this.#judgePool();
+    this.#sweep = this.#takeOver();
+    this.#advance();
   }
 
   /** Thread `thread` leaves a node out, or uses it again. */
@@ -117,7 +111,8 @@ export class PoolHealth {
     } else if (known?.record.withdraw(thread)) this.#judge(known.record);
   }
 
-  threadEnded(thread: number): void {
+  /** No mark of `thread` counts any more. */
+  withdraw(thread: number): void {
     for (const { record } of this.#known.values()) if (record.withdraw(thread)) this.#judge(record);
   }
 
@@ -129,37 +124,73 @@ export class PoolHealth {
     return { state: record.state, isChecked, reason, changedAtMs: record.changedAtMs };
   }
 
+  /** Addresses of those that are not up. */
+  get troubled(): readonly string[] {
+    const { down, failing } = this.#states;
+    if (down + failing === 0) return [];
+    return [...this.#known].flatMap(([address, { record }]) => (record.state === 'up' ? [] : address));
+  }
+
   /** Checks no more. */
   stop(): void {
-    this.#cancelSetUp();
+    if (this.#turn !== null) clearImmediate(this.#turn);
     for (const known of this.#known.values()) this.#endChecks(known);
   }
 
+  #advance(): void {
+    this.#turn = null;
+    if (this.#sweep?.next().done !== true) {
+      this.#turn = setImmediate(() => this.#advance());
+      return;
+    }
+    this.#sweep = null;
+    if (!this.#isOutdated) return;
+    this.#isOutdated = false;
+    this.refresh();
+  }
+
+  *#takeOver(): Generator<void> {
+    const { nodes, setState } = this.#options;
+    const check = this.#check;
+    const present = nodes();
+    const unchecked = present.filter(({ address }) => (this.#known.get(address)?.check ?? null) !== check);
+    // many begin spread over an interval, few at once
+    const spreadMs = check === null ? 0 : Math.min(check.intervalMs, (unchecked.length - 1) * FIRST_GAP_MS);
+    const addresses = new Set<string>();
+    let looks = 0;
+    for (const node of present) {
+      if (++looks % SLICE === 0) yield;
+      addresses.add(node.address);
+      const known = this.#known.get(node.address);
+      if (known !== undefined && known.record.state !== 'up') {
+        setState(node.address, BOARD_STATE[known.record.state]);
+      }
+      if ((known?.check ?? null) === check) continue;
+      if (known !== undefined) this.#endChecks(known);
+      if (check !== null) this.#beginCheck(node, check, spreadMs);
+      else if (known !== undefined) this.#judge(known.record);
+    }
+    for (const [address, known] of this.#known) {
+      if (++looks % SLICE === 0) yield;
+      if (!addresses.has(address)) this.#forget(known);
+    }
+    this.#nodeCount = present.length;
+    this.#judgePool();
+  }
+
   #meet(address: string): Known {
-    const known: Known = { record: new NodeRecord(address), job: null };
+    const known: Known = { record: new NodeRecord(address), job: null, check: null };
     this.#known.set(address, known);
     this.#states.up++;
+    // of a pool that was forgotten for a while, the boards may still hold what was known before
+    this.#options.setState(address, NODE_UP);
     return known;
   }
 
   #forget(known: Known): void {
     this.#endChecks(known);
+    this.#known.delete(known.record.address);
     this.#states[known.record.state]--;
-  }
-
-  /** Has the nodes that are not checked yet be checked, in slices between which the event loop turns. */
-  #beginChecks(nodes: readonly NodeConfig[]): void {
-    const check = this.#check;
-    this.#cancelSetUp();
-    if (check === null) return;
-    // many begin spread over an interval, few at once
-    const spreadMs = Math.min(check.intervalMs, (nodes.length - 1) * FIRST_GAP_MS);
-    const setUp = (from: number) => {
-      this.#setUp = null;
-      for (const node of nodes.slice(from, from + SLICE)) this.#beginCheck(node, check, spreadMs);
-      if (from + SLICE < nodes.length) this.#setUp = setImmediate(setUp, from + SLICE);
-    };
-    setUp(0);
   }
 
   #beginCheck(node: NodeConfig, check: HealthCheckConfig, spreadMs: number): void {
@@ -175,17 +206,14 @@ export class PoolHealth {
           this.#onResult(record, result);
         }),
     };
+    known.check = check;
     schedule.add(known.job, spreadMs * random());
-  }
-
-  #cancelSetUp(): void {
-    if (this.#setUp !== null) clearImmediate(this.#setUp);
-    this.#setUp = null;
   }
 
   #endChecks(known: Known): void {
     if (known.job !== null) this.#options.schedule.remove(known.job);
     known.job = null;
+    known.check = null;
     known.record.checks = null;
   }
 

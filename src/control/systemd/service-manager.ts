@@ -15,6 +15,8 @@ import { reloadNote, singleLine } from './status-line.ts';
 import { type ThreadsSeen, ThreadWatch } from './thread-watch.ts';
 
 const STATUS_INTERVAL_MS = 1_000;
+/** A longer one would be taken for 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 /** For what follows a drain: leaving the group, the admin server. */
 const STOP_GRACE_MS = 15_000;
 
@@ -79,7 +81,8 @@ export class NotifiedServiceManager implements ServiceManager {
     this.#tell(['READY=1'], this.#status());
     this.#every(STATUS_INTERVAL_MS, () => this.#look(view));
     // the watchdog's time begins with READY=1
-    if (this.#watchdogMs !== null) this.#every(this.#watchdogMs / 2, () => this.#showLife(view));
+    if (this.#watchdogMs !== null)
+      this.#every(Math.min(this.#watchdogMs / 2, TIMER_MS_MAX), () => this.#showLife(view));
   }
 
   /** Before ready(), a reload is part of the start: READY=1 is not its to say. */

@@ -1,13 +1,13 @@
 /** What `systemctl status` shows of an edge: one line. Pure, main thread. */
 
 import type { Readiness, ReloadResult } from '../reload-result.ts';
-import type { EdgeStatus } from '../status.ts';
+import type { EdgeSummary } from '../status.ts';
 
 /** Of the whole line; a message to the service manager has 4 KiB. */
 const BYTES_MAX = 1_000;
 
 /** `serving: 2 workers, 3 of 4 nodes up; leader: server 2, term 5, 2 of 2 peers connected` */
-export function statusLine(status: EdgeStatus, readiness: Readiness): string {
+export function statusLine(status: EdgeSummary, readiness: Readiness): string {
   const parts = [`${stateOf(status, readiness)}: ${workersOf(status)}, ${nodesOf(status)}`];
   const group = groupOf(status);
   if (group !== null) parts.push(group);
@@ -36,12 +36,12 @@ export function singleLine(text: string): string {
     .replace(/\ufffd$/, '')}...`;
 }
 
-function stateOf({ isDraining }: EdgeStatus, { isReady }: Readiness): string {
+function stateOf({ isDraining }: EdgeSummary, { isReady }: Readiness): string {
   if (isDraining) return 'draining';
   return isReady ? 'serving' : 'not ready';
 }
 
-function workersOf({ isDraining, workers }: EdgeStatus): string {
+function workersOf({ isDraining, workers }: EdgeSummary): string {
   const serving = workers.list.filter(({ state }) => state === 'serving').length;
   const threads = serving === workers.threads ? '' : `${serving} of `;
   const text = `${threads}${workers.threads} worker${workers.threads === 1 ? '' : 's'}`;
@@ -50,15 +50,12 @@ function workersOf({ isDraining, workers }: EdgeStatus): string {
   return `${text}, ${open} connection${open === 1 ? '' : 's'} left`;
 }
 
-function nodesOf({ pools }: EdgeStatus): string {
-  const all = pools.reduce((sum, { nodeCount }) => sum + nodeCount, 0);
-  // among those that the status lists: past them a pool is too large for one line to tell
-  const notUp = pools.reduce((sum, { nodes }) => sum + nodes.filter(({ health }) => health.state !== 'up').length, 0);
-  return `${all - notUp} of ${all} node${all === 1 ? '' : 's'} up`;
+function nodesOf({ nodeCount, nodesUp }: EdgeSummary): string {
+  return `${nodesUp} of ${nodeCount} node${nodeCount === 1 ? '' : 's'} up`;
 }
 
 /** Null: an edge without a group leads itself. */
-function groupOf({ cluster: { serverId, leader, term, peers } }: EdgeStatus): string | null {
+function groupOf({ cluster: { serverId, leader, term, peers } }: EdgeSummary): string | null {
   if (peers.length === 0) return null;
   const connected = peers.filter(({ isConnected }) => isConnected).length;
   const contact = `${connected} of ${peers.length} peers connected`;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,6 +62,41 @@ test('a text that is taken for what it is not gives an error and no result', () 
   }
 });
 
+test('a pipe that nobody writes to is refused where a configuration names it, and is not waited for', () => {
+  execFileSync('mkfifo', [join(folder, 'fifo')]);
+  const said = messagesOf('LOAD include\nINCLUDE = fifo\nCREATE POOL a\nSET nodefile = fifo\n');
+  assert.match(said, /fifo is not included: it is not a regular file/);
+  assert.match(said, /the node file "fifo" is not a regular file/);
+});
+
+test('files that include themselves, each other, or more than there may be come to an end', () => {
+  writeFileSync(join(folder, 'a.loop'), 'CREATE POOL a\nINCLUDE = b.loop\n');
+  writeFileSync(join(folder, 'b.loop'), 'INCLUDE = a.loop\n');
+  const loop = messagesOf('INCLUDE = a.loop\n');
+  assert.equal(loop.match(/a\.loop is not included: it is being read/g)?.length, 1);
+  assert.doesNotMatch(loop, /there already/);
+
+  const star = 'INCLUDE = *.star\n'.repeat(200);
+  for (let i = 0; i < 20; i++) writeFileSync(join(folder, `${i}.star`), star);
+  assert.match(messagesOf(star), /too much was read already/);
+
+  writeFileSync(join(folder, 'lines'), 'x\n'.repeat(LINES_MAX / 4));
+  const { yaml, diagnostics } = convert({ name: 'x', folder, text: 'INCLUDE = lines\n'.repeat(5) }, 'perlbal');
+  assert.equal(yaml, null);
+  assert.match(diagnostics.map(({ message }) => message).join('\n'), /more than 200000 lines, with those of included/);
+});
+
+test('patterns match as in Perl, in its order, and in no time', () => {
+  const names = ['B.g', 'a.g', 'A1.g', '.hidden.g', `${'a'.repeat(200)}.long`];
+  for (const name of names) writeFileSync(join(folder, name), `CREATE POOL ${name.slice(0, 2)}\n`);
+  const { yaml } = convert(
+    { name: 'x', folder, text: `INCLUDE = *.g ?.g .h*.g\nINCLUDE = ${'*a'.repeat(90)}*b\n` },
+    null,
+  );
+  // perl -e 'print join(" ", glob("*.g ?.g .h*.g"))': a.g A1.g B.g a.g B.g .hidden.g
+  assert.deepEqual(yaml?.match(/(?<=: pool )\S+/g), ['a.', 'a1', 'b.', '.h']);
+});
+
 test('as many lines as there may be are each named, and more are refused', () => {
   const many = 'x\n'.repeat(LINES_MAX - 2);
   const { yaml, diagnostics } = convert({ name: 'x', folder, text: `${many}USE x\n` }, 'perlbal');
@@ -70,3 +106,9 @@ test('as many lines as there may be are each named, and more are refused', () =>
   assert.equal(refused.yaml, null);
   assert.match(refused.diagnostics.map(({ message }) => message).join('\n'), /more than 200000 lines/);
 });
+
+function messagesOf(text: string): string {
+  return convert({ name: 'x', folder, text }, 'perlbal')
+    .diagnostics.map(({ message }) => message)
+    .join('\n');
+}

@@ -153,9 +153,9 @@ test('the marks of a thread end with it', (t) => {
   health.mark(0, 'web', A, true, 'x');
   health.mark(1, 'web', A, true, 'x');
   health.mark(1, 'web', B, true, 'x');
-  health.threadEnded(1);
+  health.withdraw(1);
   assert.deepEqual([state(A), state(B)], ['failing', 'up']);
-  health.threadEnded(0);
+  health.withdraw(0);
   assert.equal(state(A), 'up');
 });
 
@@ -312,6 +312,19 @@ test('intervals are shortened by jitter, never stretched; of many nodes few begi
   }
   assert.ok(starts >= 10_000 && starts <= 20_000, `${starts} checks`);
   assert.ok(most <= 150, `${most} began within 10 ms`);
+});
+
+test('many nodes are taken over in slices, and what has changed meanwhile after them', async (t) => {
+  const many = Array.from({ length: 5_000 }, (_, i) => `10.1.${i >> 8}.${i & 255}:80`);
+  const { health, setNodes, probed, pass } = newHealth(t, CHECK, many);
+  setNodes(...many.slice(2_500));
+  setNodes(A);
+  for (let turns = 0; turns < 50; turns++) await turn();
+  probed.length = 0;
+  await pass(1_000);
+  await pass(1_000);
+  assert.deepEqual([...new Set(probed)], [A]);
+  assert.deepEqual(health.counts[0]?.nodes, { up: 1, down: 0, failing: 0 });
 });
 
 test('after stop nothing is checked, whatever is said', async (t) => {

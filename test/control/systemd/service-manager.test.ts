@@ -45,6 +45,14 @@ test('READY=1 comes with the first status, and never before the listeners serve'
   assert.deepEqual(sent(), ['READY=1 STATUS=serving']);
 });
 
+test('a watchdog of months is no timer of a millisecond', (t) => {
+  const { manager, view, pass, sent } = managed(t, 90 * 86_400_000);
+  manager.ready(view);
+  sent();
+  pass(5_000);
+  assert.deepEqual(sent(), []);
+});
+
 test('the status is sent when it changes, at most once a second', (t) => {
   const { manager, view, program, pass, sent } = managed(t, null);
   manager.ready(view);

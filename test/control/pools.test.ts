@@ -1,0 +1,51 @@
+/** The pools as they are in force: what the file says, with the edits over it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseNodeAddress } from '../../src/config/addresses.ts';
+import type { NodeConfig, PoolConfig } from '../../src/config/config.ts';
+import { Helper } from '../../src/control/helper.ts';
+import { LocalEdits } from '../../src/control/local-edits.ts';
+import { Pools } from '../../src/control/pools.ts';
+import { ReplicatedState } from '../../src/control/state.ts';
+import { encodeCommand } from '../../src/control/state-command.ts';
+import { recordingLog } from './new-edge.ts';
+
+test('the nodes are worked out once for each change: of the file, the group, this edge, or all of the state', async (t) => {
+  const state = new ReplicatedState();
+  const local = new LocalEdits(null, recordingLog().log);
+  const helper = new Helper();
+  t.after(() => helper.close());
+  const pools = new Pools({ pools: [poolOf('a:1')], threads: 1, state, local, helper, onOutgrown: () => {} });
+  state.onChange = (change) => void pools.stateChanged(change);
+  local.onChange = (pool) => void pools.stateChanged({ kind: 'pool', pool });
+  const shown = () => pools.nodes('web')?.map(({ address, drain }) => `${address}${drain ? ' draining' : ''}`);
+  const drain = { kind: 'changed', weight: null, drain: true } as const;
+  const changes: [change: () => unknown, nodes: readonly string[]][] = [
+    [() => state.apply(encodeCommand({ kind: 'node', pool: 'web', address: 'a:1', edit: drain })), ['a:1 draining']],
+    [() => local.set('web', 'a:1', { ...drain, drain: false }), ['a:1']],
+    [() => pools.configure([poolOf('a:1', 'b:1')]), ['a:1', 'b:1']],
+    [() => local.set('web', 'a:1', null), ['a:1 draining', 'b:1']],
+    [() => state.restore(new ReplicatedState().snapshot()), ['a:1', 'b:1']],
+    [() => pools.configure([poolOf('b:1')]), ['b:1']],
+  ];
+  assert.deepEqual(shown(), ['a:1']);
+  for (const [change, expected] of changes) {
+    await change();
+    assert.deepEqual(shown(), expected);
+    const nodes = pools.nodes('web');
+    state.apply(encodeCommand({ kind: 'node', pool: 'other', address: 'a:1', edit: drain }));
+    assert.equal(pools.nodes('web'), nodes, "another pool's edit costs nothing here");
+  }
+  assert.equal(pools.nodes('none'), null);
+});
+
+function poolOf(...addresses: string[]): PoolConfig {
+  return { name: 'web', nodes: addresses.map(nodeOf), healthCheck: null };
+}
+
+function nodeOf(text: string): NodeConfig {
+  const parsed = parseNodeAddress(text);
+  assert.ok(parsed.ok);
+  return { ...parsed.value, weight: 1, drain: false };
+}
