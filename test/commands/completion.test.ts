@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { allCommands, readCompletable } from '../../src/commands/completion-model.ts';
 import { createProgram } from '../../src/commands/program.ts';
-import { runToEnd, temporaryFolder } from '../e2e/harness.ts';
+import { requirePeer, runToEnd, temporaryFolder } from '../e2e/harness.ts';
 
 const FIXTURES = fileURLToPath(new URL('../config/fixtures/', import.meta.url));
 
@@ -48,10 +48,7 @@ test('every command and option that help shows can be completed', async (t) => {
 
 for (const shell of ['zsh', 'fish']) {
   test(`${shell} can read its script`, async (t) => {
-    if (spawnSync(shell, ['--version']).status !== 0) {
-      t.skip(`${shell} is not installed`);
-      return;
-    }
+    if (!requirePeer(t, spawnSync(shell, ['--version']).status === 0, `${shell} is not installed`)) return;
     const file = join(temporaryFolder(t), 'script');
     writeFileSync(file, await script(shell));
     const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
@@ -60,10 +57,7 @@ for (const shell of ['zsh', 'fish']) {
 }
 
 test('fish completes subcommands, their options and words', async (t) => {
-  if (spawnSync('fish', ['--version']).status !== 0) {
-    t.skip('fish is not installed');
-    return;
-  }
+  if (!requirePeer(t, spawnSync('fish', ['--version']).status === 0, 'fish is not installed')) return;
   const file = join(temporaryFolder(t), 'stekbal.fish');
   writeFileSync(file, await script('fish'));
   const complete = (line: string) => {

@@ -86,10 +86,10 @@ function isSaid(line: string, parts: readonly string[]): boolean {
   );
 }
 
-test('what the pages of docs/ link to is there', () => {
-  for (const page of globSync('docs/*.md', { cwd: ROOT })) {
+test('what README.md and the pages of docs/ link to is there', () => {
+  for (const page of globSync(['README.md', 'docs/*.md'], { cwd: ROOT })) {
     for (const [, path = '', anchor] of read(page).matchAll(/\]\(([^)#:\s]*)(?:#([^)\s]+))?\)/g)) {
-      const target = path === '' ? page : posix.join('docs', path);
+      const target = path === '' ? page : posix.join(posix.dirname(page), path);
       assert.ok(existsSync(new URL(target, ROOT)), `${page}: ${target}`);
       if (anchor !== undefined)
         assert.ok(headingsOf(target).map(anchorOf).includes(anchor), `${page}: ${target}#${anchor}`);

@@ -182,8 +182,6 @@ export class PoolHealth {
     const known: Known = { record: new NodeRecord(address), job: null, check: null };
     this.#known.set(address, known);
     this.#states.up++;
-    // of a pool that was forgotten for a while, the boards may still hold what was known before
-    this.#options.setState(address, NODE_UP);
     return known;
   }
 
