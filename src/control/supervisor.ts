@@ -211,7 +211,7 @@ export class Supervisor {
       await beforeCommit();
       if (this.#isDraining) throw new Error('draining');
     } catch (error) {
-      await this.#undo(sockets);
+      this.#undo(sockets);
       throw error instanceof ListenError ? byIndex(error, sockets) : error;
     }
     const added = this.#added;
@@ -239,18 +239,22 @@ export class Supervisor {
   }
 
   /** Nothing is to listen on what was prepared. */
-  async #undo(sockets: SocketPlan): Promise<void> {
-    for (const slot of this.#slots) {
-      slot.link?.post({ type: 'abort' });
-      if (this.#inForce !== null) slot.retain(this.#inForce.sockets);
-    }
+  #undo(sockets: SocketPlan): void {
     for (const slot of this.#added) {
       // clients may have found it already
       if (slot.isServing) this.#retire(slot, 'drain');
     }
     this.#added = [];
-    this.#sockets.abandon(sockets);
+    this.#abort(sockets);
     this.#threads.retainBoards(this.#inForce?.plan.boards ?? []);
+  }
+
+  #abort(sockets: SocketPlan): void {
+    for (const slot of this.#slots) {
+      slot.link?.post({ type: 'abort' });
+      if (this.#inForce !== null) slot.retain(this.#inForce.sockets);
+    }
+    this.#sockets.abandon(sockets);
   }
 
   /** Has its thread end with its last connection; `drain`: which takes as long as a drain at most. */
@@ -274,7 +278,9 @@ export class Supervisor {
     this.#options.onThreadEnded(slot.thread);
     if (this.#retiring.delete(slot) || this.#isDraining) return;
     // one that never served is for whoever started it to see to, and one that is added for the change to begin with
-    if (wasServing && this.#slots.includes(slot)) this.#replace(slot);
+    if (!wasServing || !this.#slots.includes(slot)) return;
+    this.#replace(slot);
+    void this.#inTurn(() => this.#redeal()).catch((error: Error) => this.#onUndealt(error));
   }
 
   #replace(slot: ThreadSlot): void {
@@ -297,12 +303,44 @@ export class Supervisor {
     // it may have become one thread too many meanwhile
     if (this.#isDraining || this.#inForce === null || !this.#slots.includes(slot)) return;
     try {
-      await this.#threads.start(slot, this.#inForce);
+      await this.#redeal(slot);
       this.#options.log.info({ thread: slot.thread }, 'listener thread replaced');
     } catch (error) {
       slot.lastEnd = error as Error;
       if (!this.#isDraining) this.#replace(slot);
     }
+  }
+
+  /**
+   * Deals the sockets out anew among the threads that serve, and `added`, whose thread is started: nothing that comes in
+   * while a thread is dead is to wait for its replacement. Rejects where that thread does not come to serve, or a socket
+   * cannot be dealt; all is as it was then.
+   */
+  async #redeal(added: ThreadSlot | null = null): Promise<void> {
+    const before = this.#inForce;
+    const serving = this.#slots.filter(({ isServing }) => isServing);
+    const all = added === null ? serving : [...serving, added];
+    if (this.#isDraining || before === null || all.length === 0) return;
+    const { plan } = before;
+    const sockets = this.#sockets.plan(
+      plan.listeners,
+      all.map(({ thread }) => thread),
+    );
+    const next: Serving = { plan, sockets };
+    try {
+      await this.#prepareAll(all, next);
+    } catch (error) {
+      this.#abort(sockets);
+      throw error;
+    }
+    this.#inForce = next;
+    await Promise.all(serving.map((slot) => this.#threads.commit(slot, next)));
+    this.#sockets.adopt(sockets);
+  }
+
+  #onUndealt(error: Error): void {
+    if (this.#isDraining) return;
+    this.#options.log.error({ err: error }, 'what a dead listener thread served waits for its replacement');
   }
 }
 

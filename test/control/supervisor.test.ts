@@ -94,6 +94,35 @@ test('a thread that is added and dies before the change is in force is replaced'
   assert.equal(supervisor.workers().length, 3);
 });
 
+test("while a dead thread's replacement is awaited, the others serve what comes to its socket", { skip }, async (t) => {
+  const supervisor = newSupervisor(t);
+  const both = nextWorkers(2);
+  const [address] = await supervisor.start(plan({ workers: 2 }));
+  const { port } = address as { port: number };
+  let [dying] = await both;
+  // each death makes the wait longer: after the fourth it is 800 ms
+  for (let death = 1; death < 4; death++) {
+    const next = nextWorkers(1);
+    await dying?.terminate();
+    [dying] = await next;
+    await eventually(() => supervisor.areAllAlive, 'a replacement');
+  }
+  const replacement = nextWorkers(1);
+  let isReplaced = false;
+  void replacement.then(() => {
+    isReplaced = true;
+  });
+  await dying?.terminate();
+  const clients = Array.from({ length: 24 }, () => net.connect(port, '127.0.0.1'));
+  assert.deepEqual([...new Set(await Promise.all(clients.map(statusOf)))], ['404']);
+  assert.equal(isReplaced, false);
+  await replacement;
+  await eventually(() => supervisor.areAllAlive, 'a replacement');
+  const served: net.Socket[] = [];
+  await connectToAll(supervisor, port, served);
+  for (const client of served) client.destroy();
+});
+
 test('a change that fails late: what the threads that it added have accepted is served to its end', async (t) => {
   const supervisor = newSupervisor(t);
   const [address] = await supervisor.start(plan({ workers: 1 }));
