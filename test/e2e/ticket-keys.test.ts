@@ -27,7 +27,7 @@ import {
 import { TLS_VERSIONS, visit } from './tls-client.ts';
 
 /** By hand: TICKET_LOAD_SECONDS=600. */
-const LOAD_MS = 1_000 * Number(process.env.TICKET_LOAD_SECONDS ?? 60);
+const LOAD_MS = 1_000 * Number(process.env.TICKET_LOAD_SECONDS ?? 30);
 const CLIENTS = 12;
 const QUICK = { keyUpdateInterval: 2, listeners: [tlsListener('ticket_lifetime: 20s')] };
 
