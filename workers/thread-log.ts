@@ -1,5 +1,6 @@
 /**
- * Log lines of a listener thread, and what else it has to tell. The main thread writes them: a slow reader of the log can never hold up a listener.
+ * Log lines of a listener thread, and what else it has to tell. The main thread writes them: a slow reader of the log can
+ * never hold up a listener.
  * Bounded: past LINES_PER_SECOND lines are counted instead of sent.
  */
 

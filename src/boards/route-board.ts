@@ -70,7 +70,7 @@ export type NodeState = typeof NODE_UP | typeof NODE_DOWN | typeof NODE_FAILING;
 
 /** The sizes that fix a board's layout. */
 export interface RouteDimensions {
-  /** Slots. 1 <= capacity <= 2^20. */
+  /** Slots. 1 <= capacity <= 1.5 * NODES_MAX. */
   readonly capacity: number;
   /** Power of two, at least twice the capacity: at most half of the table is ever full. */
   readonly tableSize: number;

@@ -5,7 +5,7 @@
  *   row of 64 words (256 bytes):
  *   word 0        heartbeat: one more at every tick of the thread's timer wheel
  *   word 1        client connections open now
- *   word 2..      counters, see STAT
+ *   word 2..      counters, and what else goes up and down: see STAT and GAUGES
  *
  * Counters are 32 bits wide and wrap: a reader keeps its last value and adds the difference, unsigned.
  */

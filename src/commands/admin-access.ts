@@ -10,7 +10,7 @@ import { parseListenAddress } from '../config/addresses.ts';
 import type { AdminConfig, ListenAddress } from '../config/config.ts';
 import { StartError } from '../control/start-error.ts';
 import { loadOrExplain } from './check.ts';
-import { EX_CONFIG } from './exit-codes.ts';
+import { EX_CONFIG, EXIT_FAILURE } from './exit-codes.ts';
 
 export interface AdminQuestion extends Question {
   /** Answers other than 200 that are none of failure. */
@@ -75,7 +75,7 @@ export async function withAdmin<T>(
   } catch (error) {
     if (!(error instanceof AdminClientError || error instanceof StartError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exitCode = 1;
+    process.exitCode = EXIT_FAILURE;
     return null;
   }
 }

@@ -7,6 +7,7 @@ import { formatDuration } from '../config/units.ts';
 import type { NodeStatus } from '../control/status.ts';
 import { AdminRefusal, type Ask } from './admin-access.ts';
 import { count } from './count.ts';
+import { EXIT_FAILURE } from './exit-codes.ts';
 import { isNode } from './pool-answers.ts';
 
 const POLL_MS = 500;
@@ -26,7 +27,7 @@ export async function waitUntilIdle(ask: Ask, path: string, timeoutMs: number): 
     if (inFlight === 0) return node;
     if (performance.now() > endMs) {
       process.stderr.write(`not idle after ${formatDuration(timeoutMs)}; it goes on draining\n`);
-      process.exitCode = 1;
+      process.exitCode = EXIT_FAILURE;
       return node;
     }
     await sleep(POLL_MS);

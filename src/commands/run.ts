@@ -21,7 +21,7 @@ import { openServiceManager, type ServiceManager } from '../control/systemd/serv
 import { statusLine } from '../control/systemd/status-line.ts';
 import { ListenError } from '../control/thread-link.ts';
 import { loadOrExplain } from './check.ts';
-import { EX_CONFIG, EXIT_SECOND_SIGNAL } from './exit-codes.ts';
+import { EX_CONFIG, EXIT_FAILURE, EXIT_SECOND_SIGNAL } from './exit-codes.ts';
 import { packageVersion } from './package.ts';
 
 const HELP = `
@@ -63,7 +63,7 @@ export async function run(config: Config, { amend, onServing }: RunHooks = {}): 
   const unwritable = explainUnwritable(config);
   if (unwritable !== null) {
     process.stderr.write(`${unwritable}\n`);
-    process.exitCode = 1;
+    process.exitCode = EXIT_FAILURE;
     return;
   }
   for (const problem of environment.problems) log.warn(problem);
@@ -111,7 +111,7 @@ export async function run(config: Config, { amend, onServing }: RunHooks = {}): 
       await admin?.close();
       manager.close();
       explainStartError(error, config);
-      process.exitCode = 1;
+      process.exitCode = EXIT_FAILURE;
       return;
     }
   }

@@ -23,7 +23,7 @@ export interface Config {
   workers: number;
   /** How long a drain may take before what is left is cut, 0..1 h. */
   drainTimeoutMs: number;
-  /** A listener thread whose event loop stands still this long is replaced, 100 ms..5 min. */
+  /** A listener thread whose event loop stands still this long is replaced, 1 s..5 min. */
   workerHangTimeoutMs: number;
   /** Where Raft's log is kept; null: in memory only. Not created here. */
   stateDir: string | null;
@@ -271,7 +271,7 @@ export interface StekServer {
   port: number;
 }
 
-/** Invariant: tokenFile !== null unless the address is loopback or unix. */
+/** Invariant: tokenFile !== null unless the address is loopback, unix, or `fd`, which shows at the start where it is. */
 export interface AdminConfig {
   address: ListenAddress;
   tokenFile: string | null;

@@ -14,7 +14,7 @@ const CHECK_TYPES = ['http', 'tcp'] as const;
 const STATUS_MIN = 200;
 const STATUS_MAX = 599;
 const JITTER_MAX = 50;
-export const TIMEOUT_DEFAULT = '1s';
+const TIMEOUT_DEFAULT = '1s';
 export const INTERVAL_DEFAULT = '2s';
 
 const httpKeys = {

@@ -96,13 +96,14 @@ export class ListenerThreads {
   }
 
   /**
-   * Has the slot's thread open what `serving` asks for, or starts one that serves it at once. Rejects with a ListenError,
-   * or with why a new thread ended. One that was there and dies is no error: its replacement serves what is in force then.
+   * Has the slot's thread open what `serving` asks for. Rejects with a ListenError. That it has ended is no error: its
+   * replacement serves what is in force then.
    */
   async prepare(slot: ThreadSlot, serving: Serving): Promise<void> {
     const { link } = slot;
-    if (link === null) return await this.start(slot, serving);
-    await this.#clearPaths(slot, serving);
+    if (link !== null) await this.#clearPaths(slot, serving);
+    // descriptors made for one that has ended would be nobody's to close
+    if (link === null || slot.link !== link) return;
     const settings = this.#settingsFor(slot, serving);
     try {
       this.#opened(slot, serving, await link.prepare(settings, this.#boardsFor(serving)));

@@ -18,7 +18,7 @@ export type EditsOfPool = ReadonlyMap<string, NodeEdit>;
 /** Who says last what a node is. */
 export type NodeOrigin = 'file' | 'group' | 'local';
 
-export const NO_EDITS: EditsOfPool = new Map();
+const NO_EDITS: EditsOfPool = new Map();
 
 export class PoolEdits {
   /** Invariant: no pool without an edit. Pools that this edge does not have are kept: another one may have them. */
@@ -39,7 +39,10 @@ export class PoolEdits {
     return this.#size < EDITS_MAX || this.of(pool).has(address);
   }
 
-  /** Keeps `edit`, with what it leaves open as an earlier one says; or withdraws the one there is where it is null. Changes nothing where there is no room. */
+  /**
+   * Keeps `edit`, with what it leaves open as an earlier one says; or withdraws the one there is where it is null. Changes
+   * nothing where there is no room.
+   */
   set(pool: string, address: string, edit: NodeEdit | null): void {
     if (edit === null) {
       const edits = this.#pools.get(pool);

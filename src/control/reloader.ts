@@ -27,6 +27,11 @@ import type { Supervisor } from './supervisor.ts';
 import { explainUnservable } from './systemd/passed-sockets.ts';
 import { ListenError } from './thread-link.ts';
 
+/** How long a reload waits for what only the cluster can give. */
+const SALT_TIMEOUT_MS = 3_000;
+
+const NOTHING: ReloadResult = { isOk: false, errors: [], warnings: [], waiting: [] };
+
 export interface ReloaderOptions {
   /** In force at the start. */
   readonly config: Config;
@@ -206,8 +211,3 @@ export class Reloader {
     }
   }
 }
-
-/** How long a reload waits for what only the cluster can give. */
-const SALT_TIMEOUT_MS = 3_000;
-
-const NOTHING: ReloadResult = { isOk: false, errors: [], warnings: [], waiting: [] };

@@ -28,7 +28,10 @@ export class ServingPlans {
     this.#pools = pools;
   }
 
-  /** Opens the boards that `config` needs; Pools.publish fills them. Throws where there were too many services since the start. */
+  /**
+   * Opens the boards that `config` needs; Pools.publish fills them. Throws where there were too many services since the
+   * start.
+   */
   planOf(config: Config): ServingPlan {
     const { routes, services, listeners } = resolveRouting(config);
     const boards = this.#pools.open(routes);

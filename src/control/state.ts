@@ -3,7 +3,8 @@
  * chance; the same entries give the same state everywhere. Main thread.
  *
  * A further part takes a command in state-command.ts, a case in `apply`, and a key in the snapshot: what is new within a
- * key that older versions read would make the snapshot unreadable to them, and a member that it is sent to would stay behind.
+ * key that older versions read would make the snapshot unreadable to them, and a member that it is sent to would stay
+ * behind.
  */
 
 import { decode, encode } from '@msgpack/msgpack';

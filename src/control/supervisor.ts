@@ -207,7 +207,7 @@ export class Supervisor {
     );
     const next: Serving = { plan, sockets };
     try {
-      await this.#prepareAll([...live, ...leaving.filter(({ isServing }) => isServing)], next);
+      await this.#prepareAll([...live, ...leaving.filter(({ isServing }) => isServing)], next, this.#added);
       await beforeCommit();
       if (this.#isDraining) throw new Error('draining');
     } catch (error) {
@@ -231,10 +231,17 @@ export class Supervisor {
   }
 
   /** One thread first: it takes the ports that the kernel chooses, and opens what the others share. */
-  async #prepareAll([first, ...others]: readonly ThreadSlot[], next: Serving): Promise<void> {
+  async #prepareAll(
+    [first, ...others]: readonly ThreadSlot[],
+    next: Serving,
+    added: readonly (ThreadSlot | null)[],
+  ): Promise<void> {
     if (first === undefined) return;
-    await this.#threads.prepare(first, next);
-    const results = await Promise.allSettled(others.map((slot) => this.#threads.prepare(slot, next)));
+    // no other is started here: this may come to nothing, and a thread that serves at once cannot go back
+    const prepare = (slot: ThreadSlot) =>
+      added.includes(slot) ? this.#threads.start(slot, next) : this.#threads.prepare(slot, next);
+    await prepare(first);
+    const results = await Promise.allSettled(others.map(prepare));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -300,14 +307,15 @@ export class Supervisor {
   }
 
   async #startReplacement(slot: ThreadSlot): Promise<void> {
-    // it may have become one thread too many meanwhile
-    if (this.#isDraining || this.#inForce === null || !this.#slots.includes(slot)) return;
+    // it may have become one thread too many meanwhile, or another be in its place already
+    if (this.#isDraining || this.#inForce === null || !this.#slots.includes(slot) || slot.link !== null) return;
     try {
       await this.#redeal(slot);
       this.#options.log.info({ thread: slot.thread }, 'listener thread replaced');
     } catch (error) {
       slot.lastEnd = error as Error;
-      if (!this.#isDraining) this.#replace(slot);
+      // one that came to serve is about to end, and then replaced
+      if (!this.#isDraining && slot.link === null) this.#replace(slot);
     }
   }
 
@@ -328,8 +336,10 @@ export class Supervisor {
     );
     const next: Serving = { plan, sockets };
     try {
-      await this.#prepareAll(all, next);
+      await this.#prepareAll(all, next, [added]);
     } catch (error) {
+      // it may serve already, where another thread could not take its part
+      added?.link?.kill();
       this.#abort(sockets);
       throw error;
     }

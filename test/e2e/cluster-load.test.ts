@@ -1,13 +1,12 @@
 /** The main thread takes part in the consensus while the listener threads of the same process use up the machine. */
 
 import assert from 'node:assert/strict';
-import { load } from './autocannon.ts';
+import { load, loadSeconds } from './autocannon.ts';
 import { clusterTest } from './cluster-harness.ts';
 import { servingPorts } from './harness.ts';
 
 const CONNECTIONS = 64;
-/** By hand: CLUSTER_LOAD_SECONDS=60. */
-const SECONDS = Number(process.env.CLUSTER_LOAD_SECONDS ?? 10);
+const SECONDS = loadSeconds(10);
 
 clusterTest(
   `four listener threads at full load for ${SECONDS} s cost no election`,

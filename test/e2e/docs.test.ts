@@ -34,6 +34,7 @@ test('docs/deploying.md: three edges come up by what it says, a fourth joins and
     }
     if (step.kind === 'run') done.push(step);
   }
+  assert.ok(done.length > 15, `${done.length} blocks were found`);
 });
 
 test('docs/runbook.md has a section for each alert, and for no other', () => {

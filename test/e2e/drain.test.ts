@@ -101,10 +101,13 @@ test('a connection whose first request is on its way when the drain begins is an
   // accepted by now: connections are taken in their order
   assert.equal((await get(program.port)).status, 200);
   program.child.kill('SIGTERM');
-  await program.logged((line) => line.msg.startsWith('draining'));
+  // the log is a moment ahead of the thread
+  await eventually(() => isRefused(program.port), 'new connections are refused');
   client.socket.write(GET);
   await client.ended;
+  client.socket.end();
   assert.match(client.received, /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n/s);
+  client.socket.end();
   assert.equal(await program.exited, 0);
 });
 

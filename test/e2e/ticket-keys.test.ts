@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import type { ServerId } from '../../src/cluster/types.ts';
 import type { EdgeStatus, KeysStatus } from '../../src/control/status.ts';
 import { createAuthority } from '../cluster/certificates.ts';
+import { loadSeconds } from './autocannon.ts';
 import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
 import { textOf } from './cluster-network.ts';
 import { eventually, requirePeer, temporaryFolder } from './harness.ts';
@@ -26,8 +27,7 @@ import {
 } from './ticket-fleet.ts';
 import { TLS_VERSIONS, visit } from './tls-client.ts';
 
-/** By hand: TICKET_LOAD_SECONDS=600. */
-const LOAD_MS = 1_000 * Number(process.env.TICKET_LOAD_SECONDS ?? 30);
+const LOAD_MS = 1_000 * loadSeconds(30);
 const CLIENTS = 12;
 const QUICK = { keyUpdateInterval: 2, listeners: [tlsListener('ticket_lifetime: 20s')] };
 

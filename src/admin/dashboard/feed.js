@@ -1,6 +1,6 @@
 /**
- * The stream of snapshots: read from the body of a fetch(), since EventSource cannot send a token; begun anew, with back-off,
- * whenever it ends or falls silent. In the browser.
+ * The stream of snapshots: read from the body of a fetch(), since EventSource cannot send a token; begun anew, with
+ * back-off, whenever it ends or falls silent. In the browser.
  *
  *   connecting ─► live ⇄ lost                 wants-token: until `retry` is called
  *

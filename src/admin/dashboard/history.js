@@ -122,7 +122,7 @@ export class History {
  * @param {string} pool
  * @param {string} address
  */
-export function nodeKey(pool, address) {
+function nodeKey(pool, address) {
   return `${pool} ${address}`;
 }
 

@@ -9,7 +9,8 @@ import { createNodeRow } from './node-row.js';
  * @typedef {import('../../control/status.ts').NodeStatus} NodeStatus
  * @typedef {import('./node-row.js').Item} Row
  * @typedef {{readonly pool: PoolStatus, readonly found: readonly NodeStatus[], readonly isFiltered: boolean,
- *   readonly rates: {rates: Map<string, number>, sum: number} | null, readonly isOpen: boolean, readonly reach: string, readonly nowMs: number}} Item
+ *   readonly rates: {rates: Map<string, number>, sum: number} | null, readonly isOpen: boolean, readonly reach: string,
+ *   readonly nowMs: number}} Item
  */
 
 /** Worst first. */

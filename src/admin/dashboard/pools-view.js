@@ -1,4 +1,7 @@
-/** Pools and their nodes: those in trouble first, the rest as the configuration has them, cut where they are many. In the browser. */
+/**
+ * Pools and their nodes: those in trouble first, the rest as the configuration has them, cut where they are many. In the
+ * browser.
+ */
 
 import { reachOf } from './cluster-view.js';
 import { byId, KeyedChildren, setText } from './dom.js';

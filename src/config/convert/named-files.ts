@@ -10,8 +10,8 @@ import { type Parsed, parsed, refused } from '../units.ts';
 import { INPUT_BYTES_MAX, readRegularFile } from './input.ts';
 
 /** Files and patterns. */
-export const NAMED_FILES_MAX = 1024;
-const SPENT = 'too much was read already: 1024 files, or as many bytes as one may have';
+const NAMED_FILES_MAX = 1024;
+const SPENT = `too much was read already: ${NAMED_FILES_MAX} files, or as many bytes as one may have`;
 /** What Perl's glob reads in a path. */
 const MAGIC = /[*?[\]{}~]/;
 

@@ -4,7 +4,7 @@
  */
 
 /** A setting of a service that has no counterpart. */
-export interface Missing {
+interface Missing {
   readonly advice: string;
   /** Values, in lower case, that ask for what stekbal does anyway. */
   readonly harmless?: readonly string[];
@@ -99,7 +99,7 @@ export const MISSING_COMMANDS: ReadonlyMap<string, string> = new Map([
   ['aio', FILES],
   ['shutdown', 'stop the program by SIGTERM: it drains, and ends'],
   ['unload', 'leave out what is not wanted'],
-  ['reload', 'reload by SIGHUP'],
+  ['reload', 'reload by stekbal reload, or by SIGHUP'],
 ]);
 
 /** What SERVER sets. */

@@ -8,8 +8,7 @@
 import type { DiagnosticList } from '../diagnostics.ts';
 import { serviceSchema } from '../schema-service.ts';
 import { show } from '../units.ts';
-import type { Statement } from './perlbal-lines.ts';
-import { quote } from './perlbal-lines.ts';
+import { quote, type Statement } from './perlbal-lines.ts';
 import type { Perlbal, PerlbalAffinity, Said } from './perlbal-model.ts';
 import { type Entry, yesNo } from './yaml-text.ts';
 

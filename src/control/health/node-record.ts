@@ -2,9 +2,10 @@
  * All that is known of a node's health: what its checks say, and which threads leave it out. Pure; main thread. One a node.
  */
 
+import type { HealthStatus } from '../status.ts';
 import type { CheckStreak } from './check-streak.ts';
 
-export type HealthState = 'up' | 'down' | 'failing';
+export type HealthState = HealthStatus['state'];
 
 /** What is to be seen of a node, and why it is not up. */
 export interface Verdict {
