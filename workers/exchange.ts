@@ -6,6 +6,8 @@
  *              │  ▲              │
  *              └──┴─ retry ◄─────┘  before the first response byte alone
  *
+ * One file of more than 400 lines: its states lead into one another at every turn, and a reader has to see all of them.
+ *
  * Retries: where a node could not be connected to, on another one; where a kept connection closes before anything was sent
  * on it, or under an idempotent request without a body, on a fresh one.
  */
@@ -142,8 +144,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   abort(): void {
     if (this.#state === STATE.over) return;
     const status = this.#response.status || CLIENT_LEFT;
-    this.#logAccess('aborted', status, 'client left');
-    this.#count(status);
+    this.#ended('aborted', status, 'client left');
     this.#letGo(false);
     this.#state = STATE.over;
   }
@@ -325,8 +326,7 @@ export class Exchange implements UpstreamUser, RelayHost {
 
   #finish(): void {
     const { keepsUpstream, keepsClient, status } = this.#response;
-    this.#logAccess('ok', status, '');
-    this.#count(status);
+    this.#ended('ok', status, '');
     // a backend that answered early may not read the rest of the request: it would stand before the next one
     const isFlushed = this.#upstream?.stream.writableLength === 0;
     this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed);
@@ -367,22 +367,21 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (begun !== 0) {
       this.#context.count('responsesTruncated');
       this.#context.log.warn('response cut short', fields);
-      this.#logAccess('cut', begun, reason);
-      this.#count(begun);
+      this.#ended('cut', begun, reason);
       this.#client.onExchangeBroken(this.#response.clientKind);
       return;
     }
     const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isEnding;
     this.#context.log.warn('request failed', { ...fields, status });
-    this.#logAccess('refused', status, reason);
-    this.#count(status);
+    this.#ended('refused', status, reason);
     const options = { close: !keepAlive, withoutBody: this.#isHead };
     this.#client.stream.write(localResponse(status, options), 'latin1');
     this.#client.onExchangeOver(keepAlive);
   }
 
   /** The request is over, and no tunnel has come of it. */
-  #count(status: number): void {
+  #ended(outcome: Outcome, status: number, reason: string): void {
+    this.#logAccess(outcome, status, reason);
     this.#counts.finished(status, performance.now() - this.#startedMs);
   }
 

@@ -1,6 +1,7 @@
 /** Why an address cannot be listened on, for the operator. Pure; main thread. */
 
 import { type Config, formatListenAddress } from '../config/config.ts';
+import { formatDiagnostic } from '../config/diagnostics.ts';
 import type { ListenError } from './thread-link.ts';
 
 const ADVICE: Readonly<Record<string, string>> = {
@@ -23,5 +24,5 @@ export function explainListenError(error: ListenError, config: Config): string {
   const { path, address } = listener;
   const what = `cannot listen on ${formatListenAddress(address)}`;
   const why = error.code in ADVICE ? adviceFor(error.code) : `${error.code}: ${error.message}`;
-  return `${path.file}:${path.line}:${path.column}: ${what}: ${why}`;
+  return formatDiagnostic({ ...path, severity: 'error', message: `${what}: ${why}` });
 }

@@ -9,7 +9,7 @@
 
 import { closeSync, unlinkSync } from 'node:fs';
 import type { BindAddress, ListenerSettings, OpenedSocket, SocketSettings } from '../boards/listener-task.ts';
-import { canDuplicate, duplicate, socketInfo } from './system-calls.ts';
+import { duplicate, hasSystemCalls, socketInfo } from './system-calls.ts';
 import { ListenError } from './thread-link.ts';
 import type { ListenerPlan } from './thread-settings.ts';
 
@@ -57,7 +57,7 @@ export class ListeningSockets {
   readonly #listenerIds = new Map<string, number>();
   #nextSocket = 0;
 
-  constructor(passed: PassedSockets, canShare: boolean = canDuplicate()) {
+  constructor(passed: PassedSockets, canShare: boolean = hasSystemCalls()) {
     this.#passed = passed;
     this.#canShare = canShare;
   }

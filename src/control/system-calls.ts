@@ -62,8 +62,8 @@ function load(): SystemCalls | null {
   return systemCalls;
 }
 
-/** Whether the functions below can work. */
-export function canDuplicate(): boolean {
+/** Whether this Node has node:ffi; without it, every function below fails. */
+export function hasSystemCalls(): boolean {
   return load() !== null;
 }
 

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { BindAddress, OpenedSocket } from '../../src/boards/listener-task.ts';
 import { ListeningSockets, type SocketPlan } from '../../src/control/listening-sockets.ts';
-import { canDuplicate } from '../../src/control/system-calls.ts';
+import { hasSystemCalls } from '../../src/control/system-calls.ts';
 import type { ListenerPlan } from '../../src/control/thread-settings.ts';
 import { temporaryFolder } from '../e2e/harness.ts';
 
 const TCP: BindAddress = { kind: 'tcp', host: '127.0.0.1', port: 8080 };
-const skip = canDuplicate() ? false : 'this Node has no node:ffi';
+const skip = hasSystemCalls() ? false : 'this Node has no node:ffi';
 
 test('at first each thread opens a socket of its own, and one opens a unix socket for all', () => {
   const sockets = new ListeningSockets(new Map(), true);

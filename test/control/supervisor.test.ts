@@ -11,13 +11,13 @@ import { KeyBoard } from '../../src/boards/key-board.ts';
 import type { Edge } from '../../src/control/edge.ts';
 import type { ServingPlan } from '../../src/control/serving-plan.ts';
 import { Supervisor } from '../../src/control/supervisor.ts';
-import { canDuplicate } from '../../src/control/system-calls.ts';
+import { hasSystemCalls } from '../../src/control/system-calls.ts';
 import { freePort } from '../e2e/cluster-network.ts';
 import { eventually, get, namedBackend, simpleConfig } from '../e2e/harness.ts';
 import { tlsSettings } from '../workers/tls-harness.ts';
 import { newEdge, recordingLog } from './new-edge.ts';
 
-const skip = canDuplicate() ? false : 'this Node has no node:ffi';
+const skip = hasSystemCalls() ? false : 'this Node has no node:ffi';
 
 test('threads that a reload adds get the larger boards that it needs', async (t) => {
   const before = await namedBackend(t);

@@ -7,7 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { canDuplicate } from '../../src/control/system-calls.ts';
+import { hasSystemCalls } from '../../src/control/system-calls.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import { failures, load, loadSeconds, NO_FAILURES } from './autocannon.ts';
 import {
@@ -23,7 +23,7 @@ import {
 import { visit } from './tls-client.ts';
 
 /** Each thread keeps its sockets to itself then. */
-const skip = canDuplicate() ? false : 'this Node has no node:ffi';
+const skip = hasSystemCalls() ? false : 'this Node has no node:ffi';
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 

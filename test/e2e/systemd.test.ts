@@ -12,7 +12,7 @@ import { type TestContext, test } from 'node:test';
 import { askAdmin } from '../../src/admin/client.ts';
 import { parseListenAddress } from '../../src/config/addresses.ts';
 import type { EdgeStatus } from '../../src/control/status.ts';
-import { canDuplicate, duplicate } from '../../src/control/system-calls.ts';
+import { duplicate, hasSystemCalls } from '../../src/control/system-calls.ts';
 import {
   eventually,
   get,
@@ -47,7 +47,7 @@ async function more({ messages }: NotifyReceiver, name: string, count: number): 
 
 /** A listening socket that nobody here accepts from. Null, and the test skipped, where Node cannot make one. */
 async function listeningSocket(t: TestContext, port = 0): Promise<{ fd: number; port: number } | null> {
-  if (!requirePeer(t, canDuplicate(), 'this Node has no node:ffi')) return null;
+  if (!requirePeer(t, hasSystemCalls(), 'this Node has no node:ffi')) return null;
   const server = net.createServer().listen({ port, host: '127.0.0.1', reusePort: true });
   await once(server, 'listening');
   const fd = duplicate((server as unknown as { _handle: { fd: number } })._handle.fd) as number;
@@ -218,7 +218,7 @@ test('a service manager that is gone, and a socket that nobody asked for, cost a
 test('systemd-socket-activate starts it by the first connection, which it answers', async (t) => {
   const isThere = spawnSync('systemd-socket-activate', ['--version']).status === 0;
   if (!requirePeer(t, isThere, 'systemd-socket-activate is not installed')) return;
-  if (!requirePeer(t, canDuplicate(), 'this Node has no node:ffi')) return;
+  if (!requirePeer(t, hasSystemCalls(), 'this Node has no node:ffi')) return;
   const receiver = await startReceiver(t);
   if (receiver === null) return;
   const backend = await namedBackend(t);

@@ -7,7 +7,7 @@
 
 import { execFile } from 'node:child_process';
 import type { Log } from '../log.ts';
-import { canDuplicate, sendDatagram } from '../system-calls.ts';
+import { hasSystemCalls, sendDatagram } from '../system-calls.ts';
 
 export interface NotifySocket {
   /** Sends these in one message, behind those that still wait. Never throws; a failure is logged, once in a row. */
@@ -24,7 +24,7 @@ const WAITING_MAX = 64;
 const PROGRAM_TIMEOUT_MS = 5_000;
 
 export function openNotifySocket(path: string, log: Log): NotifySocket {
-  if (canDuplicate()) return new DirectSocket(path, log);
+  if (hasSystemCalls()) return new DirectSocket(path, log);
   return new ProgramSocket(path, log);
 }
 

@@ -5,16 +5,17 @@
 
 import { isLocalAddress } from '../../config/addresses.ts';
 import type { Config, ListenAddress } from '../../config/config.ts';
+import { formatDiagnostic } from '../../config/diagnostics.ts';
 import type { PassedSockets } from '../listening-sockets.ts';
-import { canDuplicate, type SocketInfo, socketInfo } from '../system-calls.ts';
+import { hasSystemCalls, type SocketInfo, socketInfo } from '../system-calls.ts';
 
 /** What is asked of the system. For tests. */
 interface Sockets {
-  canDuplicate(): boolean;
+  hasSystemCalls(): boolean;
   socketInfo(fd: number): SocketInfo | null;
 }
 
-const SYSTEM: Sockets = { canDuplicate, socketInfo };
+const SYSTEM: Sockets = { hasSystemCalls, socketInfo };
 
 /** A socket that the admin server is to listen on: not its own to close. */
 export interface AdminSocket {
@@ -29,7 +30,8 @@ export function explainUnservable(config: Config, passed: PassedSockets, sockets
   for (const { address, path } of config.listeners) {
     if (address.kind !== 'fd') continue;
     const why = whyUnservable(address.name, passed, sockets);
-    if (why !== null) errors.push(`${path.file}:${path.line}:${path.column}: fd:${address.name}: ${why}`);
+    if (why !== null)
+      errors.push(formatDiagnostic({ ...path, severity: 'error', message: `fd:${address.name}: ${why}` }));
   }
   if (config.admin?.address.kind === 'fd') {
     const { address, tokenFile } = config.admin;
@@ -55,7 +57,7 @@ export function adminSocket({ admin }: Config, passed: PassedSockets): AdminSock
 }
 
 function whyUnservable(name: string, passed: PassedSockets, sockets: Sockets): string | null {
-  if (!sockets.canDuplicate()) {
+  if (!sockets.hasSystemCalls()) {
     return `socket activation needs node:ffi, which Node 26.10 has, and this is ${process.version}`;
   }
   const fds = passed.get(name);

@@ -91,13 +91,13 @@ test('each name that was not passed is an error at its place, with the names tha
 test('without node:ffi no passed socket can be served, and the Node that can is named', (t) => {
   const config = configured(t, LISTENERS);
   const errors = explainUnservable(config, new Map([['http', [3]]]), {
-    canDuplicate: () => false,
+    hasSystemCalls: () => false,
     socketInfo: () => null,
   });
   assert.equal(errors.length, 2);
   assert.match(errors[0] ?? '', /needs node:ffi, which Node 26\.10 has, and this is v\d+/);
   assert.deepEqual(
-    explainUnservable(configured(t, LOOPBACK), new Map(), { canDuplicate: () => false, socketInfo }),
+    explainUnservable(configured(t, LOOPBACK), new Map(), { hasSystemCalls: () => false, socketInfo }),
     [],
   );
 });

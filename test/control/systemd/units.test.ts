@@ -54,3 +54,10 @@ test('each socket has the name that its configuration uses, and belongs to the s
     assert.match(text, /^RequiredBy=stekbal\.service$/m);
   }
 });
+
+test('the service reloads by the admin socket in its runtime folder, and SIGUSR1 opens no debugger', () => {
+  const text = read('stekbal.service');
+  assert.match(text, /^ExecReload=\S+ reload --admin unix:\/run\/stekbal\/admin\.sock$/m);
+  assert.match(text, /^RuntimeDirectory=stekbal$/m);
+  assert.match(text, /^Environment=NODE_OPTIONS=--disable-sigusr1$/m);
+});
