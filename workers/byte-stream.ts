@@ -63,6 +63,7 @@ export class Flow {
   readonly #source: ByteStream;
   readonly #sink: ByteStream;
   readonly #onProgress: () => void;
+  #forwardedBytes = 0;
 
   /** `onProgress` is called whenever the sink has taken something: for deadlines. */
   constructor(source: ByteStream, sink: ByteStream, onProgress: () => void) {
@@ -71,15 +72,23 @@ export class Flow {
     this.#onProgress = onProgress;
   }
 
+  /** What the sink has taken: of what waits in it, others may have a part. */
+  get takenBytes(): number {
+    return Math.max(0, this.#forwardedBytes - this.#sink.writableLength);
+  }
+
   /** Sends bytes on; they are copied, so the buffer may be reused at once. */
   readonly forward = (bytes: Buffer, start: number, end: number): void => {
     if (start >= end || this.#sink.destroyed) return;
+    this.#forwardedBytes += end - start;
     if (!writeCopy(this.#sink, bytes, start, end, this.#onFlushed)) this.#pause();
   };
 
   /** The same for latin1 text: a head, with what stands at hand of the body. */
   forwardText(text: string): void {
-    if (!this.#sink.destroyed && !this.#sink.write(text, 'latin1', this.#onFlushed)) this.#pause();
+    if (this.#sink.destroyed) return;
+    this.#forwardedBytes += text.length;
+    if (!this.#sink.write(text, 'latin1', this.#onFlushed)) this.#pause();
   }
 
   /** Paused again at every write to a full sink: the source's owner may have resumed it for reasons of its own. */
@@ -89,10 +98,10 @@ export class Flow {
   }
 
   readonly #onFlushed = (): void => {
-    this.#onProgress();
     if (this.isPaused && this.#sink.writableLength <= LOW_WATERMARK) {
       this.isPaused = false;
       if (!this.#source.destroyed) this.#source.resume();
     }
+    this.#onProgress();
   };
 }

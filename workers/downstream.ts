@@ -6,8 +6,10 @@
  */
 
 import { type AcceptedStream, plainAddress, reset } from './accept.ts';
+import { BodyPace } from './body-pace.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { StreamOwner } from './byte-stream.ts';
+import type { Evictable } from './connection-limits.ts';
 import { Exchange, type ExchangeClient } from './exchange.ts';
 import { CR, LF } from './http1/chars.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './http1/errors.ts';
@@ -45,7 +47,7 @@ export interface ListenerTraits {
   readonly isTls: boolean;
 }
 
-export class Downstream extends Timed implements StreamOwner, ExchangeClient, Hop {
+export class Downstream extends Timed implements StreamOwner, ExchangeClient, Evictable, Hop {
   readonly stream: AcceptedStream;
   readonly clientAddress: string;
 
@@ -56,8 +58,10 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
   #forwardedLines = '';
   #idleTimeoutMs: number;
   #bodyTimeoutMs = 0;
-  /** A request has come. */
-  #hasServed = false;
+  /** How the client sends its body. */
+  readonly #pace = new BodyPace();
+  /** Requests that have come. */
+  #requests = 0;
   /** A part of a head has come, and the time for the whole is running. */
   #isInHead = false;
   #state: State = STATE.head;
@@ -87,11 +91,21 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
     this.#idleTimeoutMs = context.headerTimeoutMs;
     context.wheel.arm(this, context.headerTimeoutMs);
     context.count('connectionsTotal');
-    context.count('connectionsOpen');
+    context.limits.opened(this, this.clientAddress);
   }
 
   get isTls(): boolean {
     return this.#traits.isTls;
+  }
+
+  get isLastRequest(): boolean {
+    return this.#requests >= this.#context.requestsMax;
+  }
+
+  /** Between requests, or past the last: what is closed then is nobody's loss but its own. */
+  get idleUntilMs(): number {
+    const isIdle = this.#state === STATE.head || this.#state === STATE.lingering;
+    return isIdle && this.stream.writableLength === 0 ? this.deadline : Number.POSITIVE_INFINITY;
   }
 
   get forwardedLines(): string {
@@ -141,7 +155,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
     const state = this.#state;
     this.#state = STATE.closed;
     this.#context.wheel.remove(this);
-    this.#context.count('connectionsOpen', -1);
+    this.#context.limits.closed(this, this.clientAddress);
     if (state === STATE.tunnel) this.#tunnel?.onClientClosed(error !== null);
     else if (!this.#exchange.isOver) {
       this.#context.count('clientAborts');
@@ -154,14 +168,19 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
   onDeadline(): void {
     switch (this.#state) {
       case STATE.head:
-        if (this.#hasBegunHead) this.#fault(FAULT.headTimeout);
-        else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#idleTimeoutMs);
+        if (this.#hasBegunHead) {
+          this.#context.count('headTimeouts');
+          this.#fault(FAULT.headTimeout);
+        } else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#idleTimeoutMs);
         else this.#closeGracefully();
         return;
       case STATE.exchange:
         if (!this.#exchange.isOver) this.#exchange.onClientDeadline();
         else if (this.#isStillReading()) this.#context.wheel.arm(this, this.#bodyTimeoutMs);
-        else this.stream.destroy();
+        else {
+          this.#context.count('readTimeouts');
+          this.stream.destroy();
+        }
         return;
       default:
         if (this.#isStillReading()) this.#context.wheel.arm(this, LINGER_SILENCE_MS);
@@ -175,12 +194,16 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
    */
   drain(): void {
     if (this.#state !== STATE.head || this.#hasBegunHead) return;
-    if (this.#hasServed) this.#closeGracefully();
+    if (this.#requests > 0) this.#closeGracefully();
     else this.#context.wheel.arm(this, FIRST_REQUEST_GRACE_MS);
   }
 
   /** Cuts the connection. */
   cut(): void {
+    this.stream.destroy();
+  }
+
+  evict(): void {
     this.stream.destroy();
   }
 
@@ -258,7 +281,9 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
         if (past < 0) break;
         pos = past;
       } else if (this.#state === STATE.exchange && this.#exchange.takesBody) {
-        pos = this.#exchange.onRequestBytes(bytes, pos, end);
+        const past = this.#exchange.onRequestBytes(bytes, pos, end);
+        this.#pace.moved(past - pos, this.#context.wheel.now);
+        pos = past;
       } else break;
     }
     this.#isProcessing = false;
@@ -306,7 +331,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
       return past;
     }
     this.#isInHead = false;
-    this.#hasServed = true;
+    this.#requests++;
     this.#context.count('requestsTotal');
     const service = this.#traits.routes.serviceFor(bytes, head.hostStart, head.hostEnd);
     this.#state = STATE.exchange;
@@ -321,16 +346,26 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ho
     const { settings } = service;
     this.#idleTimeoutMs = settings.persistClientIdleTimeoutMs;
     this.#bodyTimeoutMs = settings.bodyTimeoutMs;
+    this.#pace.begin(settings.bodyTimeoutMs, settings.bodyRateMin);
     this.#forwardedLines = this.isTls ? service.forwardedLinesTls : service.forwardedLinesPlain;
     this.#exchange.begin(service, bytes, head, this);
     return past;
   }
 
-  /** The client is awaited while its body can be taken, and no longer: a slow backend is not its fault. */
+  /**
+   * The client is awaited while its body can be taken, and no longer: a slow backend is not its fault. Where that is slow to
+   * take the body, it is the backend that is awaited.
+   */
   #watchBody(): void {
     if (this.#state !== STATE.exchange || this.#exchange.isOver) return;
-    if (this.#exchange.takesBody) this.#context.wheel.arm(this, this.#bodyTimeoutMs);
-    else this.#context.wheel.disarm(this);
+    const { wheel } = this.#context;
+    if (this.#exchange.takesBody && !this.#exchange.isBodyHeldUp) {
+      wheel.arm(this, this.#pace.await(wheel.now));
+      return;
+    }
+    this.#pace.rest(wheel.now);
+    if (this.#exchange.takesBody) wheel.arm(this, this.#bodyTimeoutMs);
+    else wheel.disarm(this);
   }
 
   #fault(fault: MessageFault): void {

@@ -13,6 +13,7 @@
  */
 
 import type { AccessEntry, Outcome } from './access-log.ts';
+import { BodyPace } from './body-pace.ts';
 import { type ByteStream, Flow } from './byte-stream.ts';
 import { BodyReader } from './http1/body-reader.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
@@ -32,6 +33,8 @@ export interface ExchangeClient {
   readonly stream: ByteStream;
   readonly clientAddress: string;
   readonly isTls: boolean;
+  /** No other request is served on its connection. */
+  readonly isLastRequest: boolean;
   /** The upstream side is ready for the request: the body's bytes at hand may come now, then `sendHead`. */
   onReadyForBody(): void;
   /** A body byte moved: the client is alive. */
@@ -72,6 +75,9 @@ export class Exchange implements UpstreamUser, RelayHost {
   #gathered = '';
   #requestSent = false;
   #requestFlow: Flow | null = null;
+  /** How the client takes the response, and how much of it it had taken at the last look. */
+  readonly #readPace = new BodyPace();
+  #takenBytes = 0;
   #isHead = false;
   #isIdempotent = false;
   #clientKeepsAlive = false;
@@ -92,6 +98,11 @@ export class Exchange implements UpstreamUser, RelayHost {
     return this.#requestBody.done;
   }
 
+  /** The backend does not take the request's body as fast as it comes. */
+  get isBodyHeldUp(): boolean {
+    return this.#requestFlow?.isPaused === true;
+  }
+
   /** Body bytes can be taken now. */
   get takesBody(): boolean {
     return !this.#requestBody.done && this.#upstream !== null && this.#state === STATE.connected;
@@ -108,10 +119,13 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#attempts = 0;
     this.#requestSent = false;
     this.#requestFlow = null;
+    this.#readPace.begin(service.settings.bodyTimeoutMs, service.settings.bodyRateMin);
+    this.#takenBytes = 0;
     this.#isHead = head.isHead;
     this.#isIdempotent = head.isIdempotent;
     this.#clientKeepsAlive =
       service.settings.persistClient &&
+      !this.#client.isLastRequest &&
       !head.connection.close &&
       (head.minorVersion === 1 || head.connection.keepAlive);
     this.#response.begin({
@@ -151,8 +165,12 @@ export class Exchange implements UpstreamUser, RelayHost {
 
   /** The client sent nothing of its body, or read nothing of the response, for the time allowed. */
   onClientDeadline(): void {
-    if (this.#requestFlow?.isPaused) this.#upstreamTimedOut('backend does not read the request');
-    else this.#fail(408, 'client does not send the request body');
+    if (this.isBodyHeldUp) {
+      this.#upstreamTimedOut('backend does not read the request');
+      return;
+    }
+    this.#context.count('bodyTimeouts');
+    this.#fail(408, 'client does not send the request body');
   }
 
   onUpstreamReady(connection: UpstreamConnection): void {
@@ -171,6 +189,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     const service = this.#service as Service;
     this.#upstream = null;
     if (LOCAL_FAILURES.has(reason)) {
+      this.#context.onShortage();
       this.#endOnNode();
       this.#fail(503, reason);
       return;
@@ -223,7 +242,10 @@ export class Exchange implements UpstreamUser, RelayHost {
 
   onUpstreamDeadline(): void {
     if (this.#response.status === 0) this.#upstreamTimedOut('no response in time');
-    else this.#fail(504, this.#response.isPaused ? 'client does not read the response' : 'backend stopped sending');
+    else if (this.#response.isPaused) {
+      this.#context.count('readTimeouts');
+      this.#fail(504, 'client does not read the response');
+    } else this.#fail(504, 'backend stopped sending');
   }
 
   onAnswered(): void {
@@ -237,7 +259,16 @@ export class Exchange implements UpstreamUser, RelayHost {
 
   onResponseProgress(): void {
     // the last response may still be flushing while the next request is under way
-    if (this.#response.status !== 0) this.#upstream?.arm((this.#service as Service).settings.bodyTimeoutMs);
+    if (this.#response.status === 0) return;
+    const { now } = this.#context.wheel;
+    const { takenBytes } = this.#response;
+    this.#readPace.moved(takenBytes - this.#takenBytes, now);
+    this.#takenBytes = takenBytes;
+    if (this.#response.isPaused) this.#upstream?.arm(this.#readPace.await(now));
+    else {
+      this.#readPace.rest(now);
+      this.#upstream?.arm((this.#service as Service).settings.bodyTimeoutMs);
+    }
   }
 
   #conclude(outcome: RelayOutcome): void {

@@ -10,6 +10,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
+import { AddressBoard } from '../src/boards/address-board.ts';
 import { KeyBoard } from '../src/boards/key-board.ts';
 import type {
   DrainResult,
@@ -24,12 +25,14 @@ import type {
 import { RouteBoard } from '../src/boards/route-board.ts';
 import { ServiceBoard } from '../src/boards/service-board.ts';
 import { StatsBoard } from '../src/boards/stats-board.ts';
-import type { AcceptedStream } from './accept.ts';
+import { type AcceptedStream, plainAddress } from './accept.ts';
 import { AccessLog } from './access-log.ts';
 import type { StreamOwner } from './byte-stream.ts';
+import { ADMISSION } from './connection-limits.ts';
 import { Downstream, type ListenerTraits } from './downstream.ts';
 import { ListenerRoutes } from './listener-routes.ts';
 import { NodePool } from './node-pool.ts';
+import { RefusedConnections } from './refused-connection.ts';
 import { ServedListener } from './served-listener.ts';
 import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
@@ -84,6 +87,7 @@ class ListenerThread {
   #settings: ThreadSettings;
   #prepared: Prepared | null = null;
   readonly #connections = new Set<Downstream>();
+  readonly #refused: RefusedConnections;
   #connectionsCut = 0;
   #onDrained: ((result: DrainResult) => void) | null = null;
 
@@ -91,12 +95,19 @@ class ListenerThread {
     const { settings, thread, port } = task;
     this.#task = task;
     this.#settings = settings;
-    const row = new StatsBoard(task.stats).row(thread);
     const log = new ThreadLog(port, thread);
     const accessLog = settings.accessLog === null ? null : new AccessLog(settings.accessLog, log);
     const keys = new TicketKeys(new KeyBoard(task.keys));
-    const services = new ServiceBoard(task.services);
-    this.#context = new ThreadContext(thread, row, services, log, accessLog, keys, settings);
+    const boards = {
+      stats: new StatsBoard(task.stats),
+      services: new ServiceBoard(task.services),
+      addresses: new AddressBoard(task.addresses),
+    };
+    this.#context = new ThreadContext(thread, boards, log, accessLog, keys, settings);
+    this.#refused = new RefusedConnections(this.#context.wheel);
+    this.#context.onShortage = () => {
+      for (const pool of this.#pools.values()) pool.trimIdle();
+    };
     this.#tls = new TlsListeners(this.#context);
     this.#tls.onHandshakeOver = () => this.#finishIfOver();
   }
@@ -169,7 +180,11 @@ class ListenerThread {
         ? null
         : (onSecure: (stream: AcceptedStream) => StreamOwner) => this.#tls.create(contexts, onSecure);
     const onConnection = (stream: AcceptedStream, traits: ListenerTraits) => this.#onConnection(stream, traits);
-    return new ServedListener(id, routes, createAcceptor, onConnection, this.#context.log);
+    const { log } = this.#context;
+    return new ServedListener(id, routes, createAcceptor, onConnection, log, () => {
+      this.#context.count('acceptErrors');
+      this.#context.onShortage();
+    });
   }
 
   /** Puts what was prepared in force. */
@@ -222,7 +237,12 @@ class ListenerThread {
     this.#context.accessLog = file === null ? null : new AccessLog(file, this.#context.log);
   }
 
-  #onConnection(stream: AcceptedStream, traits: ListenerTraits): Downstream {
+  #onConnection(stream: AcceptedStream, traits: ListenerTraits): StreamOwner {
+    // one over TLS was let in before its handshake
+    if (!traits.isTls) {
+      const admission = this.#context.limits.admit(plainAddress(stream.remoteAddress));
+      if (admission !== ADMISSION.admitted) return this.#refused.refuse(stream, admission);
+    }
     const connection = new Downstream(stream, this.#context, traits, this.#onGone);
     this.#connections.add(connection);
     // a handshake that was under way when the drain began: the request that came with its end is answered
@@ -268,7 +288,7 @@ class ListenerThread {
     for (const { served } of this.#listeners.values()) served.close();
     this.#abort();
     this.#tls.drain();
-    for (const pool of this.#pools.values()) pool.closeIdle();
+    this.#closeIdleUpstreams();
     for (const connection of this.#connections) connection.drain();
     setTimeout(() => this.#cut(), Math.max(0, this.#settings.drainTimeoutMs - CUT_MARGIN_MS));
     this.#finishIfOver();
@@ -297,8 +317,12 @@ class ListenerThread {
     if (onDrained === null) return;
     this.#onDrained = null;
     this.#context.wheel.stop();
-    for (const pool of this.#pools.values()) pool.closeIdle();
+    this.#closeIdleUpstreams();
     await this.#context.accessLog?.close();
     onDrained({ connectionsCut: this.#connectionsCut });
+  }
+
+  #closeIdleUpstreams(): void {
+    for (const pool of this.#pools.values()) pool.closeIdle();
   }
 }

@@ -99,6 +99,11 @@ export class ResponseRelay {
     return this.#flow?.isPaused === true;
   }
 
+  /** What the client has taken of the body, bytes: of one that needed more than one write. */
+  get takenBytes(): number {
+    return this.#flow?.takenBytes ?? 0;
+  }
+
   get contentBytes(): number {
     return this.#body.contentBytes;
   }

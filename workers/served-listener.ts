@@ -28,6 +28,7 @@ export class ServedListener {
   readonly #acceptor: TlsAcceptor | null;
   readonly #newServer: () => Server;
   readonly #log: ThreadLog;
+  readonly #onAcceptError: () => void;
   /** By the socket's id. */
   readonly #servers = new Map<number, Server>();
 
@@ -37,9 +38,11 @@ export class ServedListener {
     createAcceptor: ((onSecure: (stream: AcceptedStream) => StreamOwner) => TlsAcceptor) | null,
     onConnection: (stream: AcceptedStream, traits: ListenerTraits) => StreamOwner,
     log: ThreadLog,
+    onAcceptError: () => void,
   ) {
     this.id = id;
     this.#log = log;
+    this.#onAcceptError = onAcceptError;
     this.#traits = { routes, isTls: createAcceptor !== null };
     const onAccept = (stream: AcceptedStream) => onConnection(stream, this.#traits);
     const acceptor = createAcceptor?.(onAccept) ?? null;
@@ -64,6 +67,7 @@ export class ServedListener {
     this.#servers.set(id, server);
     // EMFILE and the like: the connection is lost, the server goes on
     server.on('error', (error: NodeJS.ErrnoException) => {
+      this.#onAcceptError();
       this.#log.warn('cannot accept', { reason: error.code ?? error.message });
     });
     return { listener: this.id, socket: id, fd: descriptorOf(server), address: bound };

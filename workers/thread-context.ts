@@ -2,9 +2,11 @@
  * What all parts of a listener thread share: its counters, its clock, its parsers, its voice. One a thread.
  */
 
+import type { AddressBoard } from '../src/boards/address-board.ts';
 import { NO_SERVICE, type ServiceBoard } from '../src/boards/service-board.ts';
-import { GAUGES, STAT, type Stat } from '../src/boards/stats-board.ts';
+import { GAUGES, STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
 import type { AccessLog } from './access-log.ts';
+import { type ConnectionLimitSettings, ConnectionLimits } from './connection-limits.ts';
 import type { HeadLimits } from './http1/message-head.ts';
 import { RequestHead } from './http1/request-head.ts';
 import { ResponseHead } from './http1/response-head.ts';
@@ -13,8 +15,18 @@ import type { ThreadLog } from './thread-log.ts';
 import type { TicketKeys } from './ticket-keys.ts';
 import { TimerWheel } from './timer-wheel.ts';
 
-export interface ThreadLimits extends HeadLimits {
+export interface ThreadLimits extends HeadLimits, ConnectionLimitSettings {
   readonly headerTimeoutMs: number;
+  readonly requestsPerConnectionMax: number;
+  readonly upstreamsMax: number;
+}
+
+/** The boards that a thread counts on. */
+export interface CountingBoards {
+  readonly stats: StatsBoard;
+  /** Of this thread alone. */
+  readonly services: ServiceBoard;
+  readonly addresses: AddressBoard;
 }
 
 export class ThreadContext {
@@ -22,12 +34,21 @@ export class ThreadContext {
   readonly wheel: TimerWheel;
   readonly log: ThreadLog;
   readonly ticketKeys: TicketKeys;
+  readonly limits: ConnectionLimits;
   requestHead: RequestHead;
   responseHead: ResponseHead;
   /** Null while it is off. */
   accessLog: AccessLog | null;
   headBytesMax: number;
   headerTimeoutMs: number;
+  /** Backend connections that there are. */
+  upstreams = 0;
+  /** From here on idle ones make room for new ones. */
+  upstreamsMax: number;
+  /** Descriptors are short, or about to be: closes a part of the idle backend connections. */
+  onShortage: () => void = () => {};
+  /** On one connection; Infinity: no limit. */
+  requestsMax: number;
   /** Set once: what is in flight is answered, and no connection is kept open after that. */
   isDraining = false;
   /** Set once: every response says that its connection ends with it, and so it does. Idle connections may wait for one. */
@@ -41,17 +62,16 @@ export class ThreadContext {
 
   constructor(
     thread: number,
-    row: Int32Array,
-    services: ServiceBoard,
+    { stats, services, addresses }: CountingBoards,
     log: ThreadLog,
     accessLog: AccessLog | null,
     ticketKeys: TicketKeys,
     limits: ThreadLimits,
   ) {
     this.thread = thread;
-    this.#row = row;
+    this.#row = stats.row(thread);
     // a thread that takes a dead one's place has none of its connections
-    for (const gauge of GAUGES) row[STAT[gauge]] = 0;
+    for (const gauge of GAUGES) this.#row[STAT[gauge]] = 0;
     this.#services = services;
     this.unservedCounts = new ServiceCounts(services.block(NO_SERVICE));
     this.log = log;
@@ -59,21 +79,28 @@ export class ThreadContext {
     this.ticketKeys = ticketKeys;
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
+    this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
+    this.upstreamsMax = limits.upstreamsMax;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
+    this.limits = new ConnectionLimits(thread, stats, addresses, log, limits);
     this.wheel = new TimerWheel(() => {
       this.count('heartbeat');
       // where no client shows or wants a ticket, nothing else would erase a key that was revoked
       ticketKeys.refresh();
+      this.limits.onTick();
       log.onTick();
       this.accessLog?.onTick();
     });
   }
 
-  /** For heads that come from now on; what there is of one is parsed anew with its next line. */
+  /** For heads and connections that come from now on; what there is of a head is parsed anew with its next line. */
   setLimits(limits: ThreadLimits): void {
+    this.limits.settings = limits;
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
+    this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
+    this.upstreamsMax = limits.upstreamsMax;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
   }

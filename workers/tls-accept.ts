@@ -2,10 +2,11 @@
  * Accepting TLS connections: the counterpart of accept.ts for listeners with `tls`. Listener threads, one a listener.
  */
 
-import type { Server, Socket } from 'node:net';
-import { type AcceptedHandle, type AcceptedStream, createHandleServer } from './accept.ts';
+import { type Server, Socket } from 'node:net';
+import { type AcceptedHandle, type AcceptedStream, createHandleServer, peerAddress, plainAddress } from './accept.ts';
 import type { StreamOwner } from './byte-stream.ts';
 import { ClientHello } from './client-hello.ts';
+import { ADMISSION } from './connection-limits.ts';
 import type { ThreadContext } from './thread-context.ts';
 import type { Tickets } from './ticket-callback.ts';
 import type { TlsContexts } from './tls-contexts.ts';
@@ -81,12 +82,30 @@ export class TlsAcceptor {
   /** A handshake is over, one way or the other. */
   forget(handshake: Handshake): void {
     this.#handshakes.delete(handshake);
+    this.context.limits.handshakeEnded(handshake, handshake.clientAddress);
     this.#onHandshakeOver();
   }
 
   #begin(source: AcceptedHandle | Socket): void {
-    const handshake = new Handshake(this, source);
+    const { limits } = this.context;
+    const address = plainAddress(addressOf(source));
+    // before anything is spent on TLS: there is no cheaper answer than none
+    if (limits.admit(address) !== ADMISSION.admitted) {
+      closeSource(source);
+      return;
+    }
+    const handshake = new Handshake(this, source, address);
+    limits.handshakeBegan(handshake, address);
     this.#handshakes.add(handshake);
     handshake.begin();
   }
+}
+
+function addressOf(source: AcceptedHandle | Socket): string | undefined {
+  return source instanceof Socket ? source.remoteAddress : peerAddress(source);
+}
+
+function closeSource(source: AcceptedHandle | Socket): void {
+  if (source instanceof Socket) source.destroy();
+  else source.close();
 }

@@ -10,17 +10,10 @@
 
 import { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import {
-  type AcceptedHandle,
-  type HandleReader,
-  peerAddress,
-  plainAddress,
-  readHandle,
-  socketAround,
-  stopReading,
-} from './accept.ts';
+import { type AcceptedHandle, type HandleReader, readHandle, socketAround, stopReading } from './accept.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { HELLO } from './client-hello.ts';
+import type { Evictable } from './connection-limits.ts';
 import { Timed } from './timer-wheel.ts';
 import type { TlsAcceptor } from './tls-accept.ts';
 import { type HandshakeWatcher, TlsStream } from './tls-stream.ts';
@@ -37,7 +30,8 @@ const REFUSAL = [
   REFUSAL_BODY,
 ].join('\r\n');
 
-export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
+export class Handshake extends Timed implements HandleReader, HandshakeWatcher, Evictable {
+  readonly clientAddress: string;
   readonly #acceptor: TlsAcceptor;
   readonly #source: AcceptedHandle | Socket;
   #stream: TlsStream | null = null;
@@ -51,8 +45,9 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
   #isOver = false;
 
   /** `source` is a bare handle, or a paused socket where handles cannot be used. */
-  constructor(acceptor: TlsAcceptor, source: AcceptedHandle | Socket) {
+  constructor(acceptor: TlsAcceptor, source: AcceptedHandle | Socket, clientAddress: string) {
     super();
+    this.clientAddress = clientAddress;
     this.#acceptor = acceptor;
     this.#source = source;
   }
@@ -115,6 +110,16 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
   onDeadline(): void {
     if (this.#refusing === null) this.#fail('timeout');
     else this.cut();
+  }
+
+  get idleUntilMs(): number {
+    return this.deadline;
+  }
+
+  evict(): void {
+    if (this.#isOver) return;
+    this.#acceptor.context.count('handshakesFailed');
+    this.cut();
   }
 
   /** Ends it at once, without a word. */
@@ -187,12 +192,7 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher {
   #report(reason: string): void {
     const { context } = this.#acceptor;
     context.count('handshakesFailed');
-    context.log.info('TLS handshake failed', { client: this.#clientAddress, reason });
-  }
-
-  get #clientAddress(): string {
-    if (this.#stream !== null) return plainAddress(this.#stream.remoteAddress);
-    return plainAddress(this.#source instanceof Socket ? this.#source.remoteAddress : peerAddress(this.#source));
+    context.log.info('TLS handshake failed', { client: this.clientAddress, reason });
   }
 
   #finish(): void {

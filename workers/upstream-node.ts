@@ -87,6 +87,7 @@ export class UpstreamNode {
 
   /** A new connection for `user`, who is told when it is open. */
   connect(user: UpstreamUser, service: ServiceSettings): UpstreamConnection {
+    if (this.#context.upstreams >= this.#context.upstreamsMax) this.#context.onShortage();
     this.#context.count('upstreamConnects');
     return new UpstreamConnection(this, this.#context, user, service);
   }
@@ -110,5 +111,10 @@ export class UpstreamNode {
 
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+
+  /** Closes the older half. */
+  trimIdle(): void {
+    for (const connection of this.#idle.splice(0, Math.ceil(this.#idle.length / 2))) connection.destroy();
   }
 }

@@ -12,6 +12,12 @@ export function writeTlsMetrics(out: Exposition, { tls, status, certificates }: 
     'TLS handshakes broken off: by an error, by the client, or by the timeout',
     tls.handshakesFailed,
   );
+  out.gauge('tls_handshakes_in_progress', 'TLS handshakes under way', tls.handshakesOpen);
+  out.counter(
+    'tls_handshakes_evicted_total',
+    'TLS handshakes that were ended to make room for others; they count as failed too',
+    tls.handshakesEvicted,
+  );
   out.counter('tickets_issued_total', 'Session tickets made; a full TLS 1.3 handshake gives two', tls.ticketsIssued);
   out.counter(
     'ticket_renewals_total',

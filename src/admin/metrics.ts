@@ -77,7 +77,23 @@ function writeEdge(out: Exposition, { status, isReady, workers, reloads }: Metri
 
 function writeTraffic(out: Exposition, traffic: TrafficView): void {
   out.gauge('connections', 'Client connections open', traffic.connections);
+  out.gauge('connections_max', 'Client connections there may be, TLS handshakes among them', traffic.connectionsMax);
   out.counter('connections_total', 'Client connections accepted', traffic.connectionsTotal);
+  out.counter(
+    'connections_refused_total',
+    'Client connections not served: a limit stood against them, or the system had no descriptor for them (accept)',
+    Object.entries(traffic.connectionsRefused).map(([limit, connections]) => [{ limit }, connections]),
+  );
+  out.counter(
+    'connections_evicted_total',
+    'Idle client connections that were closed to make room for others',
+    traffic.connectionsEvicted,
+  );
+  out.counter(
+    'client_timeouts_total',
+    'Clients that were too slow to send a head or a body, or to take a response',
+    Object.entries(traffic.clientTimeouts).map(([part, clients]) => [{ part }, clients]),
+  );
   out.gauge('tunnels', 'Upgraded connections open, such as WebSockets', traffic.tunnels);
   out.counter(
     'requests_rejected_total',

@@ -15,6 +15,8 @@ export interface ListenerTask {
   readonly services: SharedArrayBuffer;
   /** A route board for each `route` that a service names. */
   readonly boards: readonly RouteRef[];
+  /** The address board: connections by client. */
+  readonly addresses: SharedArrayBuffer;
   /** The key board: the ring of ticket keys. */
   readonly keys: SharedArrayBuffer;
   readonly settings: ThreadSettings;
@@ -32,6 +34,16 @@ export interface ThreadSettings {
   readonly headersMax: number;
   readonly targetBytesMax: number;
   readonly headerTimeoutMs: number;
+  /** Client connections open at once, handshakes among them: in all, on one thread, and from one address. 0: no limit. */
+  readonly connectionsMax: number;
+  readonly connectionsPerThreadMax: number;
+  readonly connectionsPerAddressMax: number;
+  /** TLS handshakes under way on one thread. At least 1. */
+  readonly handshakesMax: number;
+  /** Backend connections of one thread from which on idle ones make room for new ones. */
+  readonly upstreamsMax: number;
+  /** Requests on one connection. 0: no limit. */
+  readonly requestsPerConnectionMax: number;
   readonly drainTimeoutMs: number;
   /** The access log's file; null: none. */
   readonly accessLog: string | null;
@@ -111,6 +123,8 @@ export interface ServiceSettings {
   readonly connectTimeoutMs: number;
   readonly responseTimeoutMs: number;
   readonly bodyTimeoutMs: number;
+  /** Bytes a second that a client's body, or its reading of a response, must come to. 0: any byte will do. */
+  readonly bodyRateMin: number;
   readonly tunnelTimeoutMs: number;
   readonly retries: number;
   /** Failures in a row after which a node is left out; 0: never. */

@@ -46,12 +46,29 @@ export const STAT = {
   ticketsUnknownKey: 20,
   /** Tickets of a key in the ring with which no session resumed: bad MAC, too old, or of another trust domain. */
   ticketsRefused: 21,
+  /** TLS handshakes under way. */
+  handshakesOpen: 22,
+  /** Connections that were not served, by the limit that stood against them. */
+  connectionsRefusedAll: 23,
+  connectionsRefusedThread: 24,
+  connectionsRefusedAddress: 25,
+  /** Idle connections that were closed to make room for others. */
+  connectionsEvicted: 26,
+  /** Handshakes that were ended to make room for others. */
+  handshakesEvicted: 27,
+  /** Connections that the system would not give: descriptors or memory are short. */
+  acceptErrors: 28,
+  /** Clients that did not send a head in time, or a body fast enough. */
+  headTimeouts: 29,
+  bodyTimeouts: 30,
+  /** Clients that did not take a response fast enough. */
+  readTimeouts: 31,
 } as const;
 
 export type Stat = keyof typeof STAT;
 
 /** What goes up and down. */
-export const GAUGES = ['connectionsOpen', 'tunnelsOpen'] as const satisfies readonly Stat[];
+export const GAUGES = ['connectionsOpen', 'handshakesOpen', 'tunnelsOpen'] as const satisfies readonly Stat[];
 export type Gauge = (typeof GAUGES)[number];
 
 const ROW_WORDS = 64;

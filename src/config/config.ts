@@ -43,7 +43,7 @@ export interface Config {
   canary: CanaryConfig | null;
 }
 
-/** Bounds on a request head. Invariant: targetBytesMax <= headBytesMax. */
+/** Bounds on what clients may send and hold. Invariant: targetBytesMax <= headBytesMax. */
 export interface LimitsConfig {
   /** 1 KiB..60 KiB. */
   headBytesMax: number;
@@ -53,6 +53,16 @@ export interface LimitsConfig {
   targetBytesMax: number;
   /** Time a client has to send a whole request head. */
   headerTimeoutMs: number;
+  /** Client connections open at once. `auto`: what the process's limit on open files allows. */
+  connectionsMax: number | 'auto';
+  /** The same on one listener thread; 0: no limit of its own. */
+  connectionsPerThreadMax: number;
+  /** The same from one client address; 0: no limit. */
+  connectionsPerAddressMax: number;
+  /** TLS handshakes under way on one listener thread. */
+  handshakesMax: number;
+  /** 0: no limit. */
+  requestsPerConnectionMax: number;
 }
 
 /** Where to listen. A tcp host carries no brackets; port 0 lets the kernel choose; `fd` is a systemd socket's name. */
@@ -200,6 +210,8 @@ export interface ServiceConfig {
   responseTimeoutMs: number;
   /** Longest silence while a body moves. */
   bodyTimeoutMs: number;
+  /** Bytes a second below which a client counts as silent; 0: none. */
+  bodyRateMin: number;
   /** Longest silence in an upgraded connection. */
   tunnelTimeoutMs: number;
   /** Further nodes tried after the first, 0..10. */

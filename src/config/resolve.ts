@@ -81,6 +81,11 @@ function resolveLimits(raw: RawConfig['limits']): LimitsConfig {
     // A written value is at most max_head_size (checkLimits); the default yields.
     targetBytesMax: Math.min(raw.max_target_size, raw.max_head_size),
     headerTimeoutMs: raw.header_timeout,
+    connectionsMax: raw.max_connections,
+    connectionsPerThreadMax: raw.max_connections_per_thread,
+    connectionsPerAddressMax: raw.max_connections_per_address,
+    handshakesMax: raw.max_handshakes,
+    requestsPerConnectionMax: raw.max_requests_per_connection,
   };
 }
 
@@ -166,6 +171,7 @@ function resolveService(name: string, raw: RawService): ServiceConfig {
     connectTimeoutMs: raw.connect_timeout,
     responseTimeoutMs: raw.response_timeout,
     bodyTimeoutMs: raw.body_timeout,
+    bodyRateMin: raw.min_body_rate,
     tunnelTimeoutMs: raw.tunnel_timeout,
     retries: raw.retries,
     maxFails: raw.max_fails,

@@ -16,6 +16,7 @@ import {
   optionalDuration,
   scalar,
   section,
+  size,
   text,
 } from './schema-units.ts';
 import {
@@ -94,6 +95,14 @@ const proxyKeys = {
       description:
         'Longest silence while a body moves, in either direction. A side that takes less than about 128 KiB in this time counts as silent.',
       default: '60s',
+    },
+  ),
+  min_body_rate: size(
+    { min: 0, max: 1024 ** 3 },
+    {
+      description:
+        'Bytes a second that a client must send of a body, and take of a response, on average: each byte that moves buys back its part of `body_timeout`. One that is slower is cut off (408 where no response has begun). 0: any byte buys back all of it.',
+      default: '240B',
     },
   ),
   tunnel_timeout: duration(

@@ -32,6 +32,9 @@ const WORKERS_RANGE = { min: 1, max: 256 };
 const KIB = 1024;
 const MINUTE = 60_000;
 
+const CONNECTIONS_RANGE = { min: 1, max: 10_000_000 };
+const NONE_OR_CONNECTIONS = { min: 0, max: CONNECTIONS_RANGE.max };
+
 const nameSchema = z.string().regex(NAME_PATTERN);
 const addressSchema = (description: string) =>
   notation('address', parseListenAddress, { description }, '`host:port`, `[v6]:port`, `unix:/path`, `fd:NAME`');
@@ -108,8 +111,62 @@ const limitsSchema = section(
       { min: 10, max: 10 * MINUTE },
       { description: 'Time a client has to send a whole request head.', default: '10s' },
     ),
+    max_connections: scalar<number | 'auto'>(
+      (raw) => {
+        if (raw === 'auto') return parsed(raw);
+        const count = parseInteger(raw, CONNECTIONS_RANGE);
+        return count.ok
+          ? count
+          : refused(`${show(raw)} is not a number of connections; write auto, or 1 to ${CONNECTIONS_RANGE.max}`);
+      },
+      {
+        description:
+          'Client connections open at once, in all. Beyond it, idle ones are closed to make room; where none is idle, a new one is answered with 503, or closed on a TLS listener. `auto`: half of what the limit on open files leaves, at most 100,000; no file can ask for more than that half.',
+        type: '`auto` or connections',
+        default: '`auto`',
+        bounds: `${CONNECTIONS_RANGE.min} to ${CONNECTIONS_RANGE.max}`,
+        json: {
+          default: 'auto',
+          anyOf: [
+            { const: 'auto' },
+            { type: 'integer', minimum: CONNECTIONS_RANGE.min, maximum: CONNECTIONS_RANGE.max },
+          ],
+        },
+      },
+      'auto',
+    ),
+    max_connections_per_thread: integer(
+      NONE_OR_CONNECTIONS,
+      { description: 'The same on one listener thread; 0: no limit but the one above.', default: '0' },
+      'connections',
+    ),
+    max_connections_per_address: integer(
+      NONE_OR_CONNECTIONS,
+      {
+        description:
+          'The same from one client address, of IPv6 from one /64; further ones are answered with 429, or closed on a TLS listener. 0: no limit, as many clients may share the address of a NAT or a proxy.',
+        default: '0',
+      },
+      'connections',
+    ),
+    max_handshakes: integer(
+      { min: 1, max: 1_000_000 },
+      {
+        description: 'TLS handshakes under way on one listener thread; one more ends the oldest of them.',
+        default: '1000',
+      },
+      'handshakes',
+    ),
+    max_requests_per_connection: integer(
+      { min: 0, max: 1_000_000_000 },
+      {
+        description: 'Requests on one client connection, which then closes with its response; 0: no limit.',
+        default: '0',
+      },
+      'requests',
+    ),
   }),
-  { description: 'Bounds on what a client may send.', type: 'map', default: 'as below', json: {} },
+  { description: 'Bounds on what clients may send and hold.', type: 'map', default: 'as below', json: {} },
 );
 
 const adminSchema = section(

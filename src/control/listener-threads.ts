@@ -4,6 +4,7 @@
 
 import { lstatSync } from 'node:fs';
 import { Piscina } from 'piscina';
+import { AddressBoard } from '../boards/address-board.ts';
 import type { DrainResult, OpenedSocket, RouteRef, ThreadSettings } from '../boards/listener-task.ts';
 import { ServiceBoard } from '../boards/service-board.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
@@ -36,6 +37,7 @@ export interface ListenerThreadsOptions {
 
 export class ListenerThreads {
   readonly stats = StatsBoard.create(THREADS_MAX);
+  readonly addresses = AddressBoard.create(THREADS_MAX);
   /** By thread: one for each that there ever was. */
   readonly serviceBoards: ServiceBoard[] = [];
   readonly #options: ListenerThreadsOptions;
@@ -129,12 +131,14 @@ export class ListenerThreads {
 
   #taskFor(slot: ThreadSlot, serving: Serving) {
     const { thread } = slot;
+    this.addresses.clear(thread);
     while (this.serviceBoards.length <= thread) this.serviceBoards.push(ServiceBoard.create());
     return {
       thread,
       stats: this.stats.buffer,
       services: (this.serviceBoards[thread] as ServiceBoard).buffer,
       boards: this.#boardsFor(serving),
+      addresses: this.addresses.buffer,
       keys: this.#options.keys,
       settings: this.#settingsFor(slot, serving),
     };

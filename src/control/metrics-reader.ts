@@ -25,6 +25,8 @@ export interface MetricsInput {
   /** In force; the same array as long as nothing of it has changed. */
   readonly listeners: readonly ListenerConfig[];
   readonly reloads: ReloadsStatus;
+  /** In force. */
+  readonly connectionsMax: number;
   /** One a pool. */
   readonly health: readonly PoolHealthCounts[];
 }
@@ -43,11 +45,11 @@ export class MetricsReader {
     this.#services = new ServiceCounters(serviceBoards);
   }
 
-  read({ status, readiness, services, listeners, reloads, health }: MetricsInput): MetricsView {
+  read({ status, readiness, services, listeners, reloads, connectionsMax, health }: MetricsInput): MetricsView {
     return {
       status,
       isReady: readiness.isReady,
-      traffic: this.#traffic(),
+      traffic: { ...this.#traffic(), connectionsMax },
       services: services.map(({ id, name }) => ({ name, ...this.#services.read(id) })),
       tls: this.#tls(),
       workers: this.#workers(status),
@@ -58,11 +60,23 @@ export class MetricsReader {
     };
   }
 
-  #traffic(): TrafficView {
+  #traffic(): Omit<TrafficView, 'connectionsMax'> {
     const counters = this.#counters;
     return {
       connections: counters.gauge('connectionsOpen'),
       connectionsTotal: counters.read('connectionsTotal'),
+      connectionsRefused: {
+        total: counters.read('connectionsRefusedAll'),
+        thread: counters.read('connectionsRefusedThread'),
+        address: counters.read('connectionsRefusedAddress'),
+        accept: counters.read('acceptErrors'),
+      },
+      connectionsEvicted: counters.read('connectionsEvicted'),
+      clientTimeouts: {
+        head: counters.read('headTimeouts'),
+        body: counters.read('bodyTimeouts'),
+        response: counters.read('readTimeouts'),
+      },
       tunnels: counters.gauge('tunnelsOpen'),
       rejected: this.#services.read(NO_SERVICE).codes,
       clientAborts: counters.read('clientAborts'),
@@ -81,6 +95,8 @@ export class MetricsReader {
         resumed: { 'TLSv1.2': counters.read('handshakesResumed12'), 'TLSv1.3': counters.read('handshakesResumed13') },
       },
       handshakesFailed: counters.read('handshakesFailed'),
+      handshakesEvicted: counters.read('handshakesEvicted'),
+      handshakesOpen: counters.gauge('handshakesOpen'),
       ticketsIssued: counters.read('ticketsIssued'),
       ticketRenewals: counters.read('ticketsRenewed'),
       ticketsDecrypted: {

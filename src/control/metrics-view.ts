@@ -25,7 +25,15 @@ export interface MetricsView {
 export interface TrafficView {
   /** Open now. */
   readonly connections: number;
+  /** As many as there may be, with the handshakes under way. */
+  readonly connectionsMax: number;
   readonly connectionsTotal: number;
+  /** Not served, by the limit that stood against them; `accept`: the system had no descriptor or memory for them. */
+  readonly connectionsRefused: Readonly<Record<'total' | 'thread' | 'address' | 'accept', number>>;
+  /** Idle ones that were closed to make room for others. */
+  readonly connectionsEvicted: number;
+  /** Clients that were too slow, by what with. */
+  readonly clientTimeouts: Readonly<Record<'head' | 'body' | 'response', number>>;
   readonly tunnels: number;
   /** Requests refused before a service was found, by the status code of the refusal. */
   readonly rejected: ServiceTotals['codes'];
@@ -39,6 +47,10 @@ export interface TrafficView {
 export interface TlsView {
   readonly handshakes: Readonly<Record<'full' | 'resumed', Readonly<Record<TlsVersion, number>>>>;
   readonly handshakesFailed: number;
+  /** Of these, ended to make room for others. */
+  readonly handshakesEvicted: number;
+  /** Under way. */
+  readonly handshakesOpen: number;
   readonly ticketsIssued: number;
   readonly ticketRenewals: number;
   /** Tickets that clients have shown, by the stage of their key, or by why they were not taken. */

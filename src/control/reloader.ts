@@ -19,6 +19,7 @@ import type { KeyKeeper } from './key-keeper.ts';
 import type { PassedSockets } from './listening-sockets.ts';
 import type { LiveCanary } from './live-canary.ts';
 import type { Log } from './log.ts';
+import { explainShortage, OPEN_FILES_MAX } from './open-files.ts';
 import type { Pools } from './pools.ts';
 import { changedFiles, waitingKeys, withLiveParts, withLiveStekShare } from './reload.ts';
 import type { ReloadResult } from './reload-result.ts';
@@ -78,6 +79,7 @@ export class Reloader {
     return this.#inTurn(async () => {
       const { pools, plans, supervisor, health } = this.#options;
       const plan = plans.planOf(this.#config);
+      this.#warnOfShortage(this.#config);
       health.configure(this.#config.pools);
       await pools.publish();
       const addresses = await supervisor.start(plan);
@@ -127,12 +129,18 @@ export class Reloader {
     }
     this.#config = next;
     await this.#takeOver(file);
+    this.#warnOfShortage(next);
     const waiting = waitingKeys(this.#config, file);
     const files = changedFiles(before.listeners, next.listeners);
     if (files.length > 0) log.info({ files }, 'new connections get the TLS settings of the file');
     if (waiting.length > 0) log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
     log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
     return { isOk: true, errors: [], warnings, waiting };
+  }
+
+  #warnOfShortage({ limits }: Config): void {
+    const why = explainShortage(limits, OPEN_FILES_MAX);
+    if (why !== null) this.#options.log.warn({ why }, 'fewer connections than the configuration allows');
   }
 
   #refuse(errors: readonly string[], warnings: readonly string[]): ReloadResult {

@@ -282,6 +282,7 @@ export class Supervisor {
     const wasServing = slot.isServing;
     slot.ended(result);
     this.stats.clearGauges(slot.thread);
+    this.#threads.addresses.clear(slot.thread);
     this.#options.onThreadEnded(slot.thread);
     if (this.#retiring.delete(slot) || this.#isDraining) return;
     // one that never served is for whoever started it to see to, and one that is added for the change to begin with

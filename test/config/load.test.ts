@@ -66,6 +66,11 @@ test('what is left out takes its default', () => {
     headersMax: 128,
     targetBytesMax: 8192,
     headerTimeoutMs: 10_000,
+    connectionsMax: 'auto',
+    connectionsPerThreadMax: 0,
+    connectionsPerAddressMax: 0,
+    handshakesMax: 1_000,
+    requestsPerConnectionMax: 0,
   });
   assert.deepEqual([config.stekShare, config.admin, config.listeners[0]?.tls], [null, null, null]);
   assert.deepEqual([config.ticketKeys, config.canary], [null, null]);
@@ -84,6 +89,7 @@ test('what is left out takes its default', () => {
     connectTimeoutMs: 3000,
     responseTimeoutMs: 60_000,
     bodyTimeoutMs: 60_000,
+    bodyRateMin: 240,
     tunnelTimeoutMs: 3_600_000,
     retries: 2,
     maxFails: 3,

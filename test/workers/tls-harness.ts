@@ -9,6 +9,7 @@ import net, { type AddressInfo, type ListenOptions } from 'node:net';
 import type { TestContext } from 'node:test';
 import tls from 'node:tls';
 import { MessageChannel } from 'node:worker_threads';
+import { AddressBoard } from '../../src/boards/address-board.ts';
 import { type BoardKey, type BoardStage, KeyBoard, NONE, STAGE_ACTIVE } from '../../src/boards/key-board.ts';
 import type { CertificateSettings, ServiceSettings, TlsSettings } from '../../src/boards/listener-task.ts';
 import { ServiceBoard } from '../../src/boards/service-board.ts';
@@ -18,7 +19,7 @@ import { Downstream } from '../../workers/downstream.ts';
 import { ListenerRoutes } from '../../workers/listener-routes.ts';
 import { NodePool } from '../../workers/node-pool.ts';
 import { Service } from '../../workers/service.ts';
-import { ThreadContext } from '../../workers/thread-context.ts';
+import { ThreadContext, type ThreadLimits } from '../../workers/thread-context.ts';
 import { ThreadLog } from '../../workers/thread-log.ts';
 import { TicketKeys } from '../../workers/ticket-keys.ts';
 import { TlsListeners, type TlsMeans } from '../../workers/tls-listeners.ts';
@@ -87,6 +88,8 @@ export interface ServeOptions {
   readonly backend?: { readonly address: string };
   readonly means?: TlsMeans;
   readonly keys?: KeyBoard;
+  /** Other than the harness's own. */
+  readonly limits?: Partial<ThreadLimits>;
   /** Where the first listener listens, other than on a free port. */
   readonly listen?: ListenOptions;
 }
@@ -100,9 +103,17 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
   const { port1, port2 } = new MessageChannel();
   const lines: LoggedLine[] = [];
   port2.on('message', (line: LoggedLine) => lines.push(line));
-  const limits = { headBytesMax: 16_384, headersMax: 64, targetBytesMax: 8_192, headerTimeoutMs: 10_000 };
+  const limits = {
+    ...{ headBytesMax: 16_384, headersMax: 64, targetBytesMax: 8_192, headerTimeoutMs: 10_000 },
+    ...{ connectionsMax: 1_000, connectionsPerThreadMax: 0, connectionsPerAddressMax: 0 },
+    ...{ handshakesMax: 100, requestsPerConnectionMax: 0, upstreamsMax: 1_000 },
+    ...options.limits,
+  };
+  const addresses = AddressBoard.create(1);
+  addresses.clear(0);
+  const boards = { stats, services: ServiceBoard.create(), addresses };
   const log = new ThreadLog(port1, 0);
-  const context = new ThreadContext(0, stats.row(0), ServiceBoard.create(), log, null, new TicketKeys(keys), limits);
+  const context = new ThreadContext(0, boards, log, null, new TicketKeys(keys), limits);
   const pool = new NodePool(0, boardOf([node({ slot: 0, address: backend.address })]), context);
   const service = new Service(SERVICE, pool);
   const routes = new ListenerRoutes({ service: 0, hosts: [] }, [service]);
@@ -162,6 +173,7 @@ const SERVICE: ServiceSettings = {
   connectTimeoutMs: 5_000,
   responseTimeoutMs: 10_000,
   bodyTimeoutMs: 10_000,
+  bodyRateMin: 240,
   tunnelTimeoutMs: 10_000,
   retries: 0,
   maxFails: 0,

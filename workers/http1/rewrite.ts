@@ -113,6 +113,7 @@ const REASON: Readonly<Record<number, string>> = {
   408: 'Request Timeout',
   414: 'URI Too Long',
   417: 'Expectation Failed',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
   502: 'Bad Gateway',
@@ -128,7 +129,7 @@ export function localResponse(status: number, options: { close: boolean; without
   return (
     `HTTP/1.1 ${status} ${reason}\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n` +
     `Cache-Control: no-store\r\n${options.close ? 'Connection: close\r\n' : ''}` +
-    `${status === 503 ? 'Retry-After: 1\r\n' : ''}\r\n${options.withoutBody ? '' : body}`
+    `${status === 503 || status === 429 ? 'Retry-After: 1\r\n' : ''}\r\n${options.withoutBody ? '' : body}`
   );
 }
 

@@ -1,0 +1,195 @@
+/**
+ * How many client connections there may be, and who has to go when there are too many. Listener threads, one a thread.
+ *
+ *   in all       idle connections of this thread make room, those first that would time out first; then the handshake that
+ *   a thread     is under way longest; where there is neither, the new one is refused
+ *   an address   the new one is refused
+ *   handshakes   the one that is under way longest makes room: of those that finish, few take longer than the newest
+ *
+ * What all threads have open is read from the boards at every new connection. Threads that accept at the same moment may
+ * each go one beyond a limit.
+ */
+
+import type { AddressBoard } from '../src/boards/address-board.ts';
+import { STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
+import type { ThreadLog } from './thread-log.ts';
+
+export interface ConnectionLimitSettings {
+  /** 0: no limit, of each but the first and the last. */
+  readonly connectionsMax: number;
+  readonly connectionsPerThreadMax: number;
+  readonly connectionsPerAddressMax: number;
+  readonly handshakesMax: number;
+}
+
+/** A connection that may be ended to make room. */
+export interface Evictable {
+  /** Wheel time, ms, at which it is closed if nothing comes; Infinity while it is in use. */
+  readonly idleUntilMs: number;
+  evict(): void;
+}
+
+export const ADMISSION = { admitted: 0, full: 1, threadFull: 2, addressFull: 3 } as const;
+export type Admission = (typeof ADMISSION)[keyof typeof ADMISSION];
+
+const REFUSALS = [
+  null,
+  { stat: 'connectionsRefusedAll', limit: 'max_connections' },
+  { stat: 'connectionsRefusedThread', limit: 'max_connections_per_thread' },
+  { stat: 'connectionsRefusedAddress', limit: 'max_connections_per_address' },
+] as const;
+
+/** Connections looked at to find an idle one: with as many, the best of them is near the best of all. */
+const SAMPLE = 32;
+const TICKS_PER_SECOND = 10;
+
+export class ConnectionLimits {
+  readonly #thread: number;
+  readonly #stats: StatsBoard;
+  readonly #row: Int32Array;
+  readonly #addresses: AddressBoard;
+  readonly #log: ThreadLog;
+  #settings: ConnectionLimitSettings;
+  /** In the order in which they were opened, as far as a Set keeps it. */
+  readonly #connections = new Set<Evictable>();
+  readonly #handshakes = new Set<Evictable>();
+  /** Goes round: which connections are looked at next. */
+  #cursor: Iterator<Evictable> | null = null;
+  #ticks = 0;
+  /** Refused and ended since they were last logged, by Admission, and to make room. */
+  readonly #unsaid = [0, 0, 0, 0];
+  #evictedUnsaid = 0;
+
+  constructor(
+    thread: number,
+    stats: StatsBoard,
+    addresses: AddressBoard,
+    log: ThreadLog,
+    settings: ConnectionLimitSettings,
+  ) {
+    this.#thread = thread;
+    this.#stats = stats;
+    this.#row = stats.row(thread);
+    this.#addresses = addresses;
+    this.#log = log;
+    this.#settings = settings;
+  }
+
+  /** For connections that come from now on. */
+  set settings(settings: ConnectionLimitSettings) {
+    this.#settings = settings;
+  }
+
+  /** Decides on a new connection from `address`, '' where it has none. Others may be ended to let it in. */
+  admit(address: string): Admission {
+    const { connectionsMax, connectionsPerThreadMax, connectionsPerAddressMax } = this.#settings;
+    if (connectionsPerAddressMax > 0 && address !== '' && this.#addresses.count(address) >= connectionsPerAddressMax) {
+      return this.#refused(ADMISSION.addressFull);
+    }
+    if (connectionsPerThreadMax > 0 && this.#openHere >= connectionsPerThreadMax && !this.#makeRoom()) {
+      return this.#refused(ADMISSION.threadFull);
+    }
+    if (this.#openEverywhere() >= connectionsMax && !this.#makeRoom()) return this.#refused(ADMISSION.full);
+    return ADMISSION.admitted;
+  }
+
+  opened(connection: Evictable, address: string): void {
+    this.#connections.add(connection);
+    this.#count('connectionsOpen', 1);
+    if (address !== '') this.#addresses.add(this.#thread, address, 1);
+  }
+
+  closed(connection: Evictable, address: string): void {
+    this.#connections.delete(connection);
+    this.#count('connectionsOpen', -1);
+    if (address !== '') this.#addresses.add(this.#thread, address, -1);
+  }
+
+  handshakeBegan(handshake: Evictable, address: string): void {
+    if (this.#handshakes.size >= this.#settings.handshakesMax) this.#evictOldestHandshake();
+    this.#handshakes.add(handshake);
+    this.#count('handshakesOpen', 1);
+    if (address !== '') this.#addresses.add(this.#thread, address, 1);
+  }
+
+  handshakeEnded(handshake: Evictable, address: string): void {
+    this.#handshakes.delete(handshake);
+    this.#count('handshakesOpen', -1);
+    if (address !== '') this.#addresses.add(this.#thread, address, -1);
+  }
+
+  /** Called at every tick of the timer wheel: a flood is a line a second. */
+  onTick(): void {
+    if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
+    for (const [admission, refusal] of REFUSALS.entries()) {
+      const connections = this.#unsaid[admission] as number;
+      if (refusal === null || connections === 0) continue;
+      this.#unsaid[admission] = 0;
+      this.#log.warn('connections refused', { limit: refusal.limit, connections });
+    }
+    if (this.#evictedUnsaid === 0) return;
+    this.#log.warn('connections ended to make room', { connections: this.#evictedUnsaid });
+    this.#evictedUnsaid = 0;
+  }
+
+  #refused(admission: Exclude<Admission, 0>): Admission {
+    this.#count(REFUSALS[admission].stat, 1);
+    this.#unsaid[admission] = (this.#unsaid[admission] as number) + 1;
+    return admission;
+  }
+
+  get #openHere(): number {
+    return this.#connections.size + this.#handshakes.size;
+  }
+
+  #openEverywhere(): number {
+    let open = 0;
+    const threads = this.#addresses.partsInUse;
+    for (let thread = 0; thread < threads; thread++) {
+      open += this.#stats.read(thread, 'connectionsOpen') + this.#stats.read(thread, 'handshakesOpen');
+    }
+    return open;
+  }
+
+  /** Ends what is least of a loss. False where this thread has nothing that it could end. */
+  #makeRoom(): boolean {
+    const idle = this.#sampleIdle();
+    if (idle === null) return this.#evictOldestHandshake();
+    this.#count('connectionsEvicted', 1);
+    this.#evictedUnsaid++;
+    idle.evict();
+    return true;
+  }
+
+  #evictOldestHandshake(): boolean {
+    const [oldest] = this.#handshakes;
+    if (oldest === undefined) return false;
+    this.#count('handshakesEvicted', 1);
+    this.#evictedUnsaid++;
+    oldest.evict();
+    return true;
+  }
+
+  /** Of the next few connections, the idle one that would be closed first. */
+  #sampleIdle(): Evictable | null {
+    let best: Evictable | null = null;
+    for (let looked = Math.min(SAMPLE, this.#connections.size); looked > 0; looked--) {
+      const connection = this.#nextConnection();
+      if (connection === null) break;
+      if (connection.idleUntilMs < (best?.idleUntilMs ?? Number.POSITIVE_INFINITY)) best = connection;
+    }
+    return best;
+  }
+
+  #nextConnection(): Evictable | null {
+    const next = this.#cursor?.next();
+    if (next !== undefined && next.done !== true) return next.value;
+    this.#cursor = this.#connections.values();
+    return this.#cursor.next().value ?? null;
+  }
+
+  #count(stat: Stat, by: number): void {
+    const word = STAT[stat];
+    this.#row[word] = (this.#row[word] as number) + by;
+  }
+}
