@@ -24,7 +24,7 @@ export class BodyPace {
   moved(bytes: number, nowMs: number): void {
     if (bytes <= 0) return;
     this.#spend(nowMs);
-    this.#leftMs = Math.min(this.#timeoutMs, Math.max(0, this.#leftMs) + bytes * this.#msPerByte);
+    this.#leftMs = Math.min(this.#timeoutMs, this.#leftMs + bytes * this.#msPerByte);
   }
 
   /** This side is waited for. Returns the time it has left, ms: at least 0. */

@@ -7,7 +7,8 @@
  *   handshakes   the one that is under way longest makes room: of those that finish, few take longer than the newest
  *
  * What all threads have open is read from the boards at every new connection. Threads that accept at the same moment may
- * each go one beyond a limit.
+ * each go one beyond a limit. No thread can end another's connections: so one with more than its share leaves the last eighth
+ * to those with less, and when all is full closes idle ones at each tick, down to its share.
  */
 
 import type { AddressBoard } from '../src/boards/address-board.ts';
@@ -15,8 +16,9 @@ import { STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
 import type { ThreadLog } from './thread-log.ts';
 
 export interface ConnectionLimitSettings {
-  /** 0: no limit, of each but the first and the last. */
+  /** 0: no limit, of the second and the third. */
   readonly connectionsMax: number;
+  readonly connectionsShare: number;
   readonly connectionsPerThreadMax: number;
   readonly connectionsPerAddressMax: number;
   readonly handshakesMax: number;
@@ -41,6 +43,8 @@ const REFUSALS = [
 
 /** Connections looked at to find an idle one: with as many, the best of them is near the best of all. */
 const SAMPLE = 32;
+/** Of all connections, a part of one in so many. */
+const ROOM_FOR_OTHERS = 8;
 const TICKS_PER_SECOND = 10;
 
 export class ConnectionLimits {
@@ -89,7 +93,9 @@ export class ConnectionLimits {
     if (connectionsPerThreadMax > 0 && this.#openHere >= connectionsPerThreadMax && !this.#makeRoom()) {
       return this.#refused(ADMISSION.threadFull);
     }
-    if (this.#openEverywhere() >= connectionsMax && !this.#makeRoom()) return this.#refused(ADMISSION.full);
+    if (this.#openEverywhere() >= this.#allowed(connectionsMax) && !this.#makeRoom()) {
+      return this.#refused(ADMISSION.full);
+    }
     return ADMISSION.admitted;
   }
 
@@ -120,6 +126,7 @@ export class ConnectionLimits {
 
   /** Called at every tick of the timer wheel: a flood is a line a second. */
   onTick(): void {
+    this.#giveWay();
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     for (const [admission, refusal] of REFUSALS.entries()) {
       const connections = this.#unsaid[admission] as number;
@@ -130,6 +137,23 @@ export class ConnectionLimits {
     if (this.#evictedUnsaid === 0) return;
     this.#log.warn('connections ended to make room', { connections: this.#evictedUnsaid });
     this.#evictedUnsaid = 0;
+  }
+
+  /** To this thread. */
+  #allowed(connectionsMax: number): number {
+    const { connectionsShare } = this.#settings;
+    const leavesRoom = this.#openHere >= connectionsShare && connectionsShare < connectionsMax;
+    return leavesRoom ? connectionsMax - Math.floor(connectionsMax / ROOM_FOR_OTHERS) : connectionsMax;
+  }
+
+  /** For threads that would have to refuse, while this one has idle connections. */
+  #giveWay(): void {
+    const { connectionsMax, connectionsShare } = this.#settings;
+    const tooMany = this.#openHere - connectionsShare;
+    if (tooMany <= 0 || this.#openEverywhere() < connectionsMax) return;
+    for (let i = Math.min(tooMany, Math.ceil(connectionsMax / ROOM_FOR_OTHERS)); i > 0; i--) {
+      if (!this.#evictIdle()) return;
+    }
   }
 
   #refused(admission: Exclude<Admission, 0>): Admission {
@@ -153,8 +177,12 @@ export class ConnectionLimits {
 
   /** Ends what is least of a loss. False where this thread has nothing that it could end. */
   #makeRoom(): boolean {
+    return this.#evictIdle() || this.#evictOldestHandshake();
+  }
+
+  #evictIdle(): boolean {
     const idle = this.#sampleIdle();
-    if (idle === null) return this.#evictOldestHandshake();
+    if (idle === null) return false;
     this.#count('connectionsEvicted', 1);
     this.#evictedUnsaid++;
     idle.evict();

@@ -104,8 +104,10 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ev
 
   /** Between requests, or past the last: what is closed then is nobody's loss but its own. */
   get idleUntilMs(): number {
-    const isIdle = this.#state === STATE.head || this.#state === STATE.lingering;
-    return isIdle && this.stream.writableLength === 0 ? this.deadline : Number.POSITIVE_INFINITY;
+    const { writableLength, destroyed } = this.stream;
+    const isIdle =
+      (this.#state === STATE.head || this.#state === STATE.lingering) && writableLength === 0 && !destroyed;
+    return isIdle ? this.deadline : Number.POSITIVE_INFINITY;
   }
 
   get forwardedLines(): string {

@@ -18,7 +18,6 @@ import { TimerWheel } from './timer-wheel.ts';
 export interface ThreadLimits extends HeadLimits, ConnectionLimitSettings {
   readonly headerTimeoutMs: number;
   readonly requestsPerConnectionMax: number;
-  readonly upstreamsMax: number;
 }
 
 /** The boards that a thread counts on. */
@@ -43,7 +42,7 @@ export class ThreadContext {
   headerTimeoutMs: number;
   /** Backend connections that there are. */
   upstreams = 0;
-  /** From here on idle ones make room for new ones. */
+  /** From as many on, idle ones make room for new ones. */
   upstreamsMax: number;
   /** Descriptors are short, or about to be: closes a part of the idle backend connections. */
   onShortage: () => void = () => {};
@@ -80,7 +79,7 @@ export class ThreadContext {
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
-    this.upstreamsMax = limits.upstreamsMax;
+    this.upstreamsMax = limits.connectionsShare;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
     this.limits = new ConnectionLimits(thread, stats, addresses, log, limits);
@@ -100,7 +99,7 @@ export class ThreadContext {
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
-    this.upstreamsMax = limits.upstreamsMax;
+    this.upstreamsMax = limits.connectionsShare;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
   }

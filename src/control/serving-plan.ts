@@ -40,7 +40,7 @@ export class ServingPlans {
     const settings = {
       ...config.limits,
       connectionsMax,
-      upstreamsMax: Math.ceil(connectionsMax / config.workers),
+      connectionsShare: Math.ceil(connectionsMax / config.workers),
       drainTimeoutMs: config.drainTimeoutMs,
       accessLog: config.accessLog,
       services: services.map((service): ServiceSettings => {
