@@ -244,7 +244,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (this.#response.status === 0) this.#upstreamTimedOut('no response in time');
     else if (this.#response.isPaused) {
       this.#context.count('readTimeouts');
-      this.#fail(504, 'client does not read the response');
+      this.#fail(504, 'client does not read the response', true);
     } else this.#fail(504, 'backend stopped sending');
   }
 
@@ -389,8 +389,11 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (this.#response.status === 0) this.#node?.failed(reason, (this.#service as Service).settings);
   }
 
-  /** Ends the exchange for a failure: with a status of our own, or by breaking off where a response has begun. */
-  #fail(status: number, reason: string): void {
+  /**
+   * Ends the exchange for a failure: with a status of our own, or by breaking off where a response has begun; `atOnce`:
+   * although not all of it has been sent.
+   */
+  #fail(status: number, reason: string, atOnce = false): void {
     const begun = this.#response.status;
     const fields = { service: (this.#service as Service).settings.name, node: this.#node?.address ?? '', reason };
     this.#letGo(false);
@@ -399,7 +402,7 @@ export class Exchange implements UpstreamUser, RelayHost {
       this.#context.count('responsesTruncated');
       this.#context.log.warn('response cut short', fields);
       this.#ended('cut', begun, reason);
-      this.#client.onExchangeBroken(this.#response.clientKind);
+      this.#client.onExchangeBroken(atOnce ? BODY.untilClose : this.#response.clientKind);
       return;
     }
     const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isEnding;

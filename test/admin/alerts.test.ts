@@ -46,6 +46,8 @@ const WELL: Series = {
   [`stekbal_worker_up{${EDGE},thread="0"}`]: constant(1),
   [`stekbal_workers_replaced_total{${EDGE}}`]: constant(3),
   [`stekbal_config_last_reload_successful{${EDGE}}`]: constant(1),
+  [`stekbal_connections_refused_total{${EDGE},limit="address"}`]: constant(40),
+  [`stekbal_connections_evicted_total{${EDGE}}`]: growing(10),
   [`stekbal_requests_total{${EDGE},service="web",code="200"}`]: growing(6_000),
   [`stekbal_requests_total{${EDGE},service="web",code="502"}`]: growing(60),
   [`stekbal_request_duration_seconds_bucket{${EDGE},service="web",le="5"}`]: growing(6_060),
@@ -84,6 +86,7 @@ const FAULTS: Readonly<Record<string, { series: Series; also?: string }>> = {
   StekbalReloadFailed: { series: { [`stekbal_config_last_reload_successful{${EDGE}}`]: constant(0) } },
   StekbalEventLoopLag: { series: { [`nodejs_eventloop_lag_p99_seconds{${EDGE}}`]: constant(0.3) } },
   StekbalFileDescriptors: { series: { [`process_open_fds{${EDGE}}`]: constant(900) } },
+  StekbalConnectionsFull: { series: { [`stekbal_connections_refused_total{${EDGE},limit="address"}`]: growing(1) } },
   StekbalErrors: { series: { [`stekbal_requests_total{${EDGE},service="web",code="503"}`]: growing(600) } },
   StekbalSlow: {
     series: {

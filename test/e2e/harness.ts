@@ -74,20 +74,24 @@ export interface SpawnOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Passed as a service manager does it, by their names. */
   readonly sockets?: readonly { readonly name: string; readonly fd: number }[];
+  /** Descriptors that it may have open. */
+  readonly openFilesMax?: number;
 }
 
 /** Starts `stekbal run` on `configFile`. It is killed with the test. */
 export function spawnProgram(
   t: TestContext,
   configFile: string,
-  { chaos = false, env = {}, sockets = [] }: SpawnOptions = {},
+  { chaos = false, env = {}, sockets = [], openFilesMax }: SpawnOptions = {},
 ): ProgramProcess {
   const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
   const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', ...sockets.map(({ fd }) => fd), 'ipc'];
   const names = sockets.map(({ name }) => name).join(':');
   const passed = sockets.length === 0 ? {} : { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: names };
   // the process that they are for is known only once it runs
-  const command = sockets.length === 0 ? [] : ['/bin/sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
+  const pid = sockets.length === 0 ? '' : 'LISTEN_PID=$$ ';
+  const limit = openFilesMax === undefined ? '' : `ulimit -n ${openFilesMax}; `;
+  const command = pid + limit === '' ? [] : ['/bin/sh', '-c', `${limit}${pid}exec "$@"`, 'sh'];
   const [program = process.execPath, ...before] = [...command, process.execPath];
   const child = spawn(program, [...before, ...args], { stdio, env: { ...ENVIRONMENT, ...passed, ...env } });
   const log: LogLine[] = [];
@@ -152,10 +156,15 @@ export async function servingPorts({ logged }: ProgramProcess): Promise<number[]
 }
 
 /** Starts `stekbal run` on `yaml` and waits until it serves. */
-export async function startProgram(t: TestContext, yaml: string, chaos = false): Promise<Program> {
+export async function startProgram(
+  t: TestContext,
+  yaml: string,
+  chaos = false,
+  options: SpawnOptions = {},
+): Promise<Program> {
   const configFile = join(temporaryFolder(t), 'stekbal.yaml');
   writeFileSync(configFile, yaml);
-  const program = spawnProgram(t, configFile, { chaos });
+  const program = spawnProgram(t, configFile, { ...options, chaos });
   const { child, log, logged } = program;
   const ports = await servingPorts(program);
   return {
