@@ -18,7 +18,7 @@ import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-import { connectionsMaxOf, OPEN_FILES_MAX } from '../src/control/open-files.ts';
+import { descriptorShares, OPEN_FILES_MAX } from '../src/control/open-files.ts';
 import { createAuthority } from '../test/cluster/certificates.ts';
 import { cpuMs, type Measured, median, rssMib, startBackend, startMeasured } from './measured.ts';
 
@@ -38,8 +38,9 @@ interface Subject extends Measured {
   readonly rounds: { p50: number; p99: number; cpuUs: number }[];
 }
 
-const connectionsMax = connectionsMaxOf({ connectionsMax: 'auto' }, OPEN_FILES_MAX);
-if (connectionsMax < IDLE + BUSY) {
+const ASKED = IDLE + 2 * BUSY;
+const { connectionsMax } = descriptorShares({ workers: 1, limits: { connectionsMax: ASKED } }, OPEN_FILES_MAX);
+if (connectionsMax < ASKED) {
   process.stderr.write(
     `the limit on open files allows ${connectionsMax} connections; ulimit -n 65536, or fewer of them\n`,
   );
@@ -101,7 +102,7 @@ async function startSubject(kind: Kind, name: string): Promise<Subject> {
   const secure = kind === 'tls' ? ', tls: {certificates: [{cert_file: a.crt, key_file: a.key}]}' : '';
   writeFileSync(
     file,
-    `workers: 1\nlisteners: [{address: "127.0.0.1:0", service: s${secure}}]\n` +
+    `workers: 1\nlimits: {max_connections: ${ASKED}}\nlisteners: [{address: "127.0.0.1:0", service: s${secure}}]\n` +
       `pools: {p: {nodes: ["127.0.0.1:${backend.port}"]}}\n` +
       'services: {s: {pool: p, affinity: yes, persist_client_idle_timeout: 1h}}\n',
   );

@@ -1,10 +1,11 @@
 /**
- * How many client connections there may be, and who has to go when there are too many. Listener threads, one a thread.
+ * How many connections there may be, and who has to go when there are too many. Listener threads, one a thread.
  *
  *   in all       idle connections of this thread make room, those first that would time out first; then the handshake that
  *   a thread     is under way longest; where there is neither, the new one is refused
  *   an address   the new one is refused
  *   handshakes   the one that is under way longest makes room: of those that finish, few take longer than the newest
+ *   backends     idle connections to them make room; where there is none, the request gets 503
  *
  * What all threads have open is read from the boards at every new connection. Threads that accept at the same moment may
  * each go one beyond a limit. No thread can end another's connections: so one with more than its share leaves the last eighth
@@ -12,13 +13,15 @@
  */
 
 import type { AddressBoard } from '../src/boards/address-board.ts';
-import { STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
+import { type Gauge, STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
 import type { ThreadLog } from './thread-log.ts';
 
 export interface ConnectionLimitSettings {
-  /** 0: no limit, of the second and the third. */
   readonly connectionsMax: number;
   readonly connectionsShare: number;
+  readonly upstreamsMax: number;
+  readonly upstreamsShare: number;
+  /** 0: no limit; of the next, too. */
   readonly connectionsPerThreadMax: number;
   readonly connectionsPerAddressMax: number;
   readonly handshakesMax: number;
@@ -48,6 +51,8 @@ const ROOM_FOR_OTHERS = 8;
 const TICKS_PER_SECOND = 10;
 
 export class ConnectionLimits {
+  /** Descriptors are short, or about to be: for the thread to close a part of its idle backend connections. */
+  onShortage: () => void = () => {};
   readonly #thread: number;
   readonly #stats: StatsBoard;
   readonly #row: Int32Array;
@@ -97,6 +102,16 @@ export class ConnectionLimits {
       return this.#refused(ADMISSION.full);
     }
     return ADMISSION.admitted;
+  }
+
+  /** A connection to a backend may be opened. Idle ones may be closed for it. */
+  admitUpstream(): boolean {
+    const { upstreamsMax, upstreamsShare } = this.#settings;
+    if ((this.#row[STAT.upstreamsOpen] as number) < upstreamsShare) return true;
+    this.onShortage();
+    if (this.#sum('upstreamsOpen') < upstreamsMax) return true;
+    this.#count('upstreamsRefused', 1);
+    return false;
   }
 
   opened(connection: Evictable, address: string): void {
@@ -167,12 +182,15 @@ export class ConnectionLimits {
   }
 
   #openEverywhere(): number {
-    let open = 0;
+    return this.#sum('connectionsOpen') + this.#sum('handshakesOpen');
+  }
+
+  /** Over all threads. */
+  #sum(gauge: Gauge): number {
+    let sum = 0;
     const threads = this.#addresses.partsInUse;
-    for (let thread = 0; thread < threads; thread++) {
-      open += this.#stats.read(thread, 'connectionsOpen') + this.#stats.read(thread, 'handshakesOpen');
-    }
-    return open;
+    for (let thread = 0; thread < threads; thread++) sum += this.#stats.read(thread, gauge);
+    return sum;
   }
 
   /** Ends what is least of a loss. False where this thread has nothing that it could end. */

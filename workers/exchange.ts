@@ -189,7 +189,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     const service = this.#service as Service;
     this.#upstream = null;
     if (LOCAL_FAILURES.has(reason)) {
-      this.#context.onShortage();
+      this.#context.limits.onShortage();
       this.#endOnNode();
       this.#fail(503, reason);
       return;
@@ -299,7 +299,11 @@ export class Exchange implements UpstreamUser, RelayHost {
     node.begin();
     const idle = mayReuse ? node.takeIdle(this) : null;
     if (idle !== null) this.onUpstreamReady(idle);
-    else this.#upstream = node.connect(this, settings);
+    else if (this.#context.limits.admitUpstream()) this.#upstream = node.connect(this, settings);
+    else {
+      this.#endOnNode();
+      this.#fail(503, 'no descriptor left for a backend connection');
+    }
   }
 
   /** Sends the head, and what stands at hand of the body with it: one write, one system call. */

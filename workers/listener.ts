@@ -105,7 +105,7 @@ class ListenerThread {
     };
     this.#context = new ThreadContext(thread, boards, log, accessLog, keys, settings);
     this.#refused = new RefusedConnections(this.#context.wheel);
-    this.#context.onShortage = () => {
+    this.#context.limits.onShortage = () => {
       for (const pool of this.#pools.values()) pool.trimIdle();
     };
     this.#tls = new TlsListeners(this.#context);
@@ -183,7 +183,7 @@ class ListenerThread {
     const { log } = this.#context;
     return new ServedListener(id, routes, createAcceptor, onConnection, log, () => {
       this.#context.count('acceptErrors');
-      this.#context.onShortage();
+      this.#context.limits.onShortage();
     });
   }
 

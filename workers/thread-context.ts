@@ -40,12 +40,6 @@ export class ThreadContext {
   accessLog: AccessLog | null;
   headBytesMax: number;
   headerTimeoutMs: number;
-  /** Backend connections that there are. */
-  upstreams = 0;
-  /** From as many on, idle ones make room for new ones. */
-  upstreamsMax: number;
-  /** Descriptors are short, or about to be: closes a part of the idle backend connections. */
-  onShortage: () => void = () => {};
   /** On one connection; Infinity: no limit. */
   requestsMax: number;
   /** Set once: what is in flight is answered, and no connection is kept open after that. */
@@ -79,7 +73,6 @@ export class ThreadContext {
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
-    this.upstreamsMax = limits.connectionsShare;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
     this.limits = new ConnectionLimits(thread, stats, addresses, log, limits);
@@ -99,7 +92,6 @@ export class ThreadContext {
     this.headBytesMax = limits.headBytesMax;
     this.headerTimeoutMs = limits.headerTimeoutMs;
     this.requestsMax = limits.requestsPerConnectionMax || Number.POSITIVE_INFINITY;
-    this.upstreamsMax = limits.connectionsShare;
     this.requestHead = new RequestHead(limits);
     this.responseHead = new ResponseHead(limits);
   }

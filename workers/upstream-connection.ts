@@ -49,7 +49,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
     this.#counts = context.countsOf(service.id);
     this.#user = user;
     this.#verifier = service.verifyBackend ? new BackendVerifier(node.address, service.verifyBackendPath) : null;
-    context.upstreams++;
+    context.count('upstreamsOpen');
     let cause: NodeJS.ErrnoException | null = null;
     this.stream = net.connect({
       host: node.host,
@@ -108,7 +108,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
     if (this.#state === STATE.idle) this.node.forget(this);
     this.#user = null;
     this.#state = STATE.gone;
-    this.#context.upstreams--;
+    this.#context.count('upstreamsOpen', -1);
     this.#context.wheel.remove(this);
     this.stream.destroy();
   }

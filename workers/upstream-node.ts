@@ -87,7 +87,6 @@ export class UpstreamNode {
 
   /** A new connection for `user`, who is told when it is open. */
   connect(user: UpstreamUser, service: ServiceSettings): UpstreamConnection {
-    if (this.#context.upstreams >= this.#context.upstreamsMax) this.#context.onShortage();
     this.#context.count('upstreamConnects');
     return new UpstreamConnection(this, this.#context, user, service);
   }

@@ -102,6 +102,12 @@ function writeTraffic(out: Exposition, traffic: TrafficView): void {
   );
   out.counter('client_aborts_total', 'Clients that left while their request was under way', traffic.clientAborts);
   out.counter('responses_truncated_total', 'Responses that broke off after their head', traffic.responsesTruncated);
+  out.gauge('backend_connections', 'Backend connections open: in use, idle or opening', traffic.backendConnections);
+  out.counter(
+    'backend_connections_refused_total',
+    'Requests answered with 503, as no descriptor was left for a backend connection',
+    traffic.backendConnectionsRefused,
+  );
   out.counter('backend_connects_total', 'Attempts at a new backend connection', traffic.backendConnects);
   out.counter('backend_reuses_total', 'Requests sent on a kept backend connection', traffic.backendReuses);
   out.counter(

@@ -36,12 +36,15 @@ export interface ThreadSettings {
   readonly headerTimeoutMs: number;
   /** Client connections open at once, handshakes among them: in all, on one thread, and from one address. 0: no limit. */
   readonly connectionsMax: number;
-  /** A thread's part of connectionsMax: when all is full, one with more gives way; of backend connections, too. */
+  /** A thread's part of connectionsMax: when all is full, one with more gives way. */
   readonly connectionsShare: number;
   readonly connectionsPerThreadMax: number;
   readonly connectionsPerAddressMax: number;
   /** TLS handshakes under way on one thread. At least 1. */
   readonly handshakesMax: number;
+  /** Backend connections in all, and a thread's part of them, beyond which idle ones make room. */
+  readonly upstreamsMax: number;
+  readonly upstreamsShare: number;
   /** Requests on one connection. 0: no limit. */
   readonly requestsPerConnectionMax: number;
   readonly drainTimeoutMs: number;

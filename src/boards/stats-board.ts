@@ -63,12 +63,21 @@ export const STAT = {
   bodyTimeouts: 30,
   /** Clients that did not take a response fast enough. */
   readTimeouts: 31,
+  /** Backend connections there are: opening, in use, idle. */
+  upstreamsOpen: 32,
+  /** Requests that no backend connection was left for. */
+  upstreamsRefused: 33,
 } as const;
 
 export type Stat = keyof typeof STAT;
 
 /** What goes up and down. */
-export const GAUGES = ['connectionsOpen', 'handshakesOpen', 'tunnelsOpen'] as const satisfies readonly Stat[];
+export const GAUGES = [
+  'connectionsOpen',
+  'handshakesOpen',
+  'tunnelsOpen',
+  'upstreamsOpen',
+] as const satisfies readonly Stat[];
 export type Gauge = (typeof GAUGES)[number];
 
 const ROW_WORDS = 64;

@@ -9,7 +9,7 @@ import { count } from './count.ts';
 import { keyLines } from './keys-text.ts';
 import { noPaint, type Paint } from './paint.ts';
 import { poolLines } from './pool-text.ts';
-import { troublesOf } from './status-trouble.ts';
+import { connectionsOf, troublesOf } from './status-trouble.ts';
 import { table } from './table.ts';
 import { formatTimeSpan } from './time-span.ts';
 
@@ -40,8 +40,8 @@ export function renderStatus(status: EdgeStatus, nowMs: number, paint: Paint = n
     .join('\n\n')}\n`;
 }
 
-function workerLines({ threads, replaced, retiring, list }: WorkersStatus): string[] {
-  const head = [count(threads, 'listener thread')];
+function workerLines({ connectionsMax, threads, replaced, retiring, list }: WorkersStatus): string[] {
+  const head = [count(threads, 'listener thread'), `${connectionsOf(list)} of ${connectionsMax} connections`];
   if (replaced > 0) head.push(`${replaced} replaced`);
   if (retiring > 0) head.push(`${retiring} retiring`);
   const rows = list.map(({ thread, state, connections, requests }) => [

@@ -12,6 +12,8 @@ import { stateOf } from './pool-text.ts';
 
 /** Of one pool. */
 const NODES_SHOWN_MAX = 10;
+/** Of the connections that there may be. */
+const FULL_PART = 0.9;
 
 /** Empty where all is well. */
 export function troublesOf(status: EdgeStatus, nowMs: number): string[] {
@@ -35,10 +37,18 @@ function clusterTroubles({ leader, peers, isStorageFailed }: ClusterStatus): str
   return lines;
 }
 
-function workerTroubles({ list }: WorkersStatus): string[] {
-  return list
+function workerTroubles({ list, connectionsMax }: WorkersStatus): string[] {
+  const lines = list
     .filter(({ state }) => state === 'starting')
     .map(({ thread }) => `listener thread ${thread} does not serve yet`);
+  const open = connectionsOf(list);
+  if (open > FULL_PART * connectionsMax) lines.push(`${open} of ${connectionsMax} connections are open`);
+  return lines;
+}
+
+/** Open over all threads. */
+export function connectionsOf(list: WorkersStatus['list']): number {
+  return list.reduce((sum, { connections }) => sum + connections, 0);
 }
 
 function canaryTroubles(canary: CanaryStatus | null): string[] {

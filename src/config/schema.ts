@@ -121,7 +121,7 @@ const limitsSchema = section(
       },
       {
         description:
-          'Client connections open at once, in all. Beyond it, idle ones are closed to make room; where none is idle, a new one is answered with 503, or closed on a TLS listener. `auto`: half of what the limit on open files leaves, at most 100,000; no file can ask for more than that half.',
+          'Client connections open at once, in all. Beyond it, idle ones are closed to make room; where none is idle, a new one is answered with 503, or closed on a TLS listener. `auto`: half of what the limit on open files leaves, at most 100,000; docs/limits.md says more.',
         type: '`auto` or connections',
         default: '`auto`',
         bounds: `${CONNECTIONS_RANGE.min} to ${CONNECTIONS_RANGE.max}`,

@@ -20,7 +20,7 @@ import { LocalEdits } from './local-edits.ts';
 import type { Log } from './log.ts';
 import { MetricsReader } from './metrics-reader.ts';
 import type { MetricsView } from './metrics-view.ts';
-import { connectionsMaxOf, OPEN_FILES_MAX } from './open-files.ts';
+import { descriptorShares, OPEN_FILES_MAX } from './open-files.ts';
 import { PoolEditor } from './pool-editor.ts';
 import { originOf } from './pool-edits.ts';
 import { Pools } from './pools.ts';
@@ -236,7 +236,6 @@ export class Edge {
       services: this.#plans.servicesOf(config),
       listeners: config.listeners,
       reloads: this.#reloads.status,
-      connectionsMax: connectionsMaxOf(config.limits, OPEN_FILES_MAX),
       health: this.#health.counts,
     });
   }
@@ -279,6 +278,7 @@ export class Edge {
       isDraining: this.#ending.signal.aborted,
       cluster: this.#cluster.status(),
       workers: {
+        connectionsMax: descriptorShares(this.#reloader.config, OPEN_FILES_MAX).connectionsMax,
         threads: this.#reloader.config.workers,
         replaced: this.#supervisor.replaced,
         retiring: this.#supervisor.retiring,

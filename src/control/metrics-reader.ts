@@ -25,8 +25,6 @@ export interface MetricsInput {
   /** In force; the same array as long as nothing of it has changed. */
   readonly listeners: readonly ListenerConfig[];
   readonly reloads: ReloadsStatus;
-  /** In force. */
-  readonly connectionsMax: number;
   /** One a pool. */
   readonly health: readonly PoolHealthCounts[];
 }
@@ -45,11 +43,11 @@ export class MetricsReader {
     this.#services = new ServiceCounters(serviceBoards);
   }
 
-  read({ status, readiness, services, listeners, reloads, connectionsMax, health }: MetricsInput): MetricsView {
+  read({ status, readiness, services, listeners, reloads, health }: MetricsInput): MetricsView {
     return {
       status,
       isReady: readiness.isReady,
-      traffic: { ...this.#traffic(), connectionsMax },
+      traffic: this.#traffic(status),
       services: services.map(({ id, name }) => ({ name, ...this.#services.read(id) })),
       tls: this.#tls(),
       workers: this.#workers(status),
@@ -60,10 +58,11 @@ export class MetricsReader {
     };
   }
 
-  #traffic(): Omit<TrafficView, 'connectionsMax'> {
+  #traffic({ workers }: EdgeStatus): TrafficView {
     const counters = this.#counters;
     return {
       connections: counters.gauge('connectionsOpen'),
+      connectionsMax: workers.connectionsMax,
       connectionsTotal: counters.read('connectionsTotal'),
       connectionsRefused: {
         total: counters.read('connectionsRefusedAll'),
@@ -81,6 +80,8 @@ export class MetricsReader {
       rejected: this.#services.read(NO_SERVICE).codes,
       clientAborts: counters.read('clientAborts'),
       responsesTruncated: counters.read('responsesTruncated'),
+      backendConnections: counters.gauge('upstreamsOpen'),
+      backendConnectionsRefused: counters.read('upstreamsRefused'),
       backendConnects: counters.read('upstreamConnects'),
       backendReuses: counters.read('upstreamReuses'),
       nodesLeftOut: counters.read('nodesLeftOut'),

@@ -39,6 +39,10 @@ export interface TrafficView {
   readonly rejected: ServiceTotals['codes'];
   readonly clientAborts: number;
   readonly responsesTruncated: number;
+  /** Open now: in use, idle, opening. */
+  readonly backendConnections: number;
+  /** Requests that no descriptor was left for. */
+  readonly backendConnectionsRefused: number;
   readonly backendConnects: number;
   readonly backendReuses: number;
   readonly nodesLeftOut: number;

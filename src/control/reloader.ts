@@ -138,8 +138,8 @@ export class Reloader {
     return { isOk: true, errors: [], warnings, waiting };
   }
 
-  #warnOfShortage({ limits }: Config): void {
-    const why = explainShortage(limits, OPEN_FILES_MAX);
+  #warnOfShortage(config: Config): void {
+    const why = explainShortage(config, OPEN_FILES_MAX);
     if (why !== null) this.#options.log.warn({ why }, 'fewer connections than the configuration allows');
   }
 

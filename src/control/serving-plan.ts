@@ -6,7 +6,7 @@
 import type { RouteRef, ServiceSettings, ThreadSettings } from '../boards/listener-task.ts';
 import { SERVICES_MAX } from '../boards/service-board.ts';
 import type { Config } from '../config/config.ts';
-import { connectionsMaxOf, OPEN_FILES_MAX } from './open-files.ts';
+import { descriptorShares, OPEN_FILES_MAX } from './open-files.ts';
 import type { Pools } from './pools.ts';
 import { type ListenerPlan, resolveRouting } from './thread-settings.ts';
 
@@ -36,11 +36,9 @@ export class ServingPlans {
   planOf(config: Config): ServingPlan {
     const { routes, services, listeners } = resolveRouting(config);
     const boards = this.#pools.open(routes);
-    const connectionsMax = connectionsMaxOf(config.limits, OPEN_FILES_MAX);
     const settings = {
       ...config.limits,
-      connectionsMax,
-      connectionsShare: Math.ceil(connectionsMax / config.workers),
+      ...descriptorShares(config, OPEN_FILES_MAX),
       drainTimeoutMs: config.drainTimeoutMs,
       accessLog: config.accessLog,
       services: services.map((service): ServiceSettings => {

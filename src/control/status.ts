@@ -85,6 +85,8 @@ export interface HealthStatus {
 }
 
 export interface WorkersStatus {
+  /** Client connections that there may be on all of them, TLS handshakes among them. */
+  readonly connectionsMax: number;
   /** As the configuration has it. */
   readonly threads: number;
   /** Died or hung, since the start. */

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AdminServer } from '../../src/admin/server.ts';
+import { descriptorShares, OPEN_FILES_MAX } from '../../src/control/open-files.ts';
 import type { EdgeStatus, KeysStatus } from '../../src/control/status.ts';
 import type { Stage } from '../../src/stek/key-ring.ts';
 import { newEdge, recordingLog } from '../control/new-edge.ts';
@@ -22,6 +23,8 @@ test('the status says who runs, the cluster and the pools, and nothing secret', 
     pid: process.pid,
     isDraining: false,
     workers: {
+      connectionsMax: descriptorShares({ workers: 1, limits: { connectionsMax: 'auto' } }, OPEN_FILES_MAX)
+        .connectionsMax,
       threads: 1,
       replaced: 0,
       retiring: 0,

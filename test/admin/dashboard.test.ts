@@ -209,7 +209,7 @@ function poolOf(nodes: readonly NodeStatus[], name = 'web'): PoolStatus {
 function counted(s: number, requests: number): Snapshot {
   const worker = { thread: 0, state: 'serving', connections: 0, requests } as const;
   const pools = [poolOf([node('a:1', {}, requests)])];
-  const workers = { threads: 1, replaced: 0, retiring: 0, list: [worker] };
+  const workers = { connectionsMax: 4_000, threads: 1, replaced: 0, retiring: 0, list: [worker] };
   return { ...snapshotOf(), clockMs: s * 1_000, pools, workers };
 }
 
@@ -245,6 +245,7 @@ function snapshotOf(changes: Partial<Snapshot> = {}): Snapshot {
       isStorageFailed: false,
     },
     workers: {
+      connectionsMax: 4_000,
       threads: 1,
       replaced: 0,
       retiring: 0,

@@ -36,6 +36,7 @@ const STATUS: EdgeStatus = {
   isDraining: true,
   cluster: FOLLOWER,
   workers: {
+    connectionsMax: 16,
     threads: 4,
     replaced: 2,
     retiring: 1,
@@ -80,16 +81,17 @@ const STATUS: EdgeStatus = {
 test('a follower shows what it knows, dashes for the rest, whom to ask, and what to look after', () => {
   assert.equal(
     renderStatus(STATUS, NOW_MS),
-    `stekbal 1.2.3, pid 77, up 2d 3h: 7 troubles
+    `stekbal 1.2.3, pid 77, up 2d 3h: 8 troubles
 ! this edge drains: it takes no new connections
 ! server 13 at [fd00::13]:10001 is not connected
 ! the log cannot be written: this member takes no part until it can
 ! listener thread 1 does not serve yet
+! 15 of 16 connections are open
 ! the canary fails: a session of one edge does not resume at another
 ! pool demo: 10.0.0.3:80 is down 5m: connect: ?[2Jrefused
 ! pool demo: [::1]:8080 is draining, failing 5m
 
-4 listener threads, 2 replaced, 1 retiring
+4 listener threads, 15 of 16 connections, 2 replaced, 1 retiring
   thread  state     connections  requests
   0       serving            12     40311
   1       starting            0         0
@@ -135,7 +137,7 @@ test('a fresh server says that it looks for a cluster', () => {
     refusals: {},
     isStorageFailed: false,
   };
-  const workers = { threads: 1, replaced: 0, retiring: 0, list: [] };
+  const workers = { connectionsMax: 4_000, threads: 1, replaced: 0, retiring: 0, list: [] };
   const keys = { ...STATUS.keys, keys: [], isIssuing: false, activeAgeMs: null };
   const status = { ...STATUS, uptimeS: 0, isDraining: false, workers, cluster, keys, canary: null, pools: [] };
   const lines = renderStatus(status, NOW_MS).split('\n');
@@ -144,7 +146,7 @@ test('a fresh server says that it looks for a cluster', () => {
     '! the cluster has no leader: nothing can be changed',
     '! no session tickets are made',
     '',
-    '1 listener thread',
+    '1 listener thread, 0 of 4000 connections',
     '',
     'server 2: fresh, term 7, no leader',
     'cluster none yet: it looks for one to join or to found',
@@ -158,9 +160,9 @@ test('a fresh server says that it looks for a cluster', () => {
 
 test('where all is well it says so, and colours what is not', () => {
   const cluster = { ...FOLLOWER, peers: [], isStorageFailed: false };
-  const workers = { threads: 1, replaced: 0, retiring: 0, list: [] };
+  const workers = { connectionsMax: 4_000, threads: 1, replaced: 0, retiring: 0, list: [] };
   const well = { ...STATUS, isDraining: false, cluster, workers, canary: null, pools: [] };
-  assert.match(renderStatus(well, NOW_MS), /^stekbal .*: no trouble\n\n1 listener thread\n/);
+  assert.match(renderStatus(well, NOW_MS), /^stekbal .*: no trouble\n\n1 listener thread, 0 of 4000 connections\n/);
   const painted = renderStatus(STATUS, NOW_MS, (style, text) => `<${style}>${text}</>`).split('\n');
   assert.equal(painted[1], '<red>! this edge drains: it takes no new connections</>');
   const nodes = painted.filter((line) => /:80(80)? /.test(line) && !line.includes('!'));

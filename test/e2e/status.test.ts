@@ -22,7 +22,7 @@ const ADMIN = 'admin: {address: "127.0.0.1:0"}';
 
 test('status shows a group of one, its pools and nodes, and exits 0', async (t) => {
   const nodes = ['127.0.0.1:1', '{address: "[::1]:8080", weight: 2, drain: yes}'];
-  const program = await startSound(t, simpleConfig(nodes, { top: [ADMIN] }));
+  const program = await startSound(t, simpleConfig(nodes, { top: [ADMIN, 'limits: {max_connections: 50}'] }));
   const address = await adminAddress(program);
   await eventually(async () => (await askStatus(address)).keys.keys.length === 2, 'a leader that has made the keys');
   const { code, stdout, stderr } = await runToEnd(['status', '--admin', address]);
@@ -40,7 +40,7 @@ test('status shows a group of one, its pools and nodes, and exits 0', async (t) 
     [
       'HEAD: no trouble',
       '',
-      '1 listener thread',
+      '1 listener thread, 0 of 50 connections',
       '  thread  state    connections  requests',
       '  0       serving            0         0',
       '',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AddressBoard } from '../../src/boards/address-board.ts';
 import type { FromListener } from '../../src/boards/listener-task.ts';
-import { type Stat, StatsBoard } from '../../src/boards/stats-board.ts';
+import { STAT, type Stat, StatsBoard } from '../../src/boards/stats-board.ts';
 import {
   ADMISSION,
   type ConnectionLimitSettings,
@@ -12,7 +12,7 @@ import {
 import type { ThreadLog } from '../../workers/thread-log.ts';
 
 const NONE: ConnectionLimitSettings = {
-  ...{ connectionsMax: 1_000, connectionsShare: 1_000 },
+  ...{ connectionsMax: 1_000, connectionsShare: 1_000, upstreamsMax: 10, upstreamsShare: 5 },
   ...{ connectionsPerThreadMax: 0, connectionsPerAddressMax: 0, handshakesMax: 1_000 },
 };
 const BUSY = Number.POSITIVE_INFINITY;
@@ -28,7 +28,13 @@ function threads(count: number, settings: Partial<ConnectionLimitSettings>) {
     addresses.clear(thread);
     return new ConnectionLimits(thread, stats, addresses, log as unknown as ThreadLog, { ...NONE, ...settings });
   });
-  return { all, first: all[0] as ConnectionLimits, lines, count: (stat: Stat, thread = 0) => stats.read(thread, stat) };
+  return {
+    all,
+    stats,
+    first: all[0] as ConnectionLimits,
+    lines,
+    count: (stat: Stat, thread = 0) => stats.read(thread, stat),
+  };
 }
 
 /** A connection on a thread that goes when it is told to. */
@@ -155,6 +161,23 @@ test('one handshake too many ends the oldest', () => {
   const [oldest, , newest] = [handshake(first), handshake(first), handshake(first)];
   assert.deepEqual([oldest?.isGone, newest?.isGone], [true, false]);
   assert.deepEqual([count('handshakesOpen'), count('handshakesEvicted')], [2, 1]);
+});
+
+test('a backend connection beyond the share closes idle ones first, and beyond the limit is refused', () => {
+  const { all, first, stats, count } = threads(2, {});
+  const other = all[1] as ConnectionLimits;
+  const rows = [stats.row(0), stats.row(1)] as const;
+  let shortages = 0;
+  first.onShortage = () => void shortages++;
+  rows[0][STAT.upstreamsOpen] = 4;
+  assert.deepEqual([first.admitUpstream(), shortages], [true, 0]);
+  rows[0][STAT.upstreamsOpen] = 9;
+  assert.deepEqual([first.admitUpstream(), shortages], [true, 1]);
+  rows[1][STAT.upstreamsOpen] = 1;
+  assert.deepEqual([first.admitUpstream(), shortages], [false, 2]);
+  assert.equal(count('upstreamsRefused'), 1);
+  // one with less than its share is not held to what the others have
+  assert.equal(other.admitUpstream(), true);
 });
 
 test('a flood is a line a second and limit', () => {

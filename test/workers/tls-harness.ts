@@ -107,6 +107,7 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
     ...{ headBytesMax: 16_384, headersMax: 64, targetBytesMax: 8_192, headerTimeoutMs: 10_000 },
     ...{ connectionsMax: 1_000, connectionsPerThreadMax: 0, connectionsPerAddressMax: 0 },
     ...{ handshakesMax: 100, requestsPerConnectionMax: 0, connectionsShare: 1_000 },
+    ...{ upstreamsMax: 1_000, upstreamsShare: 1_000 },
     ...options.limits,
   };
   const addresses = AddressBoard.create(1);

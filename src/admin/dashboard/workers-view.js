@@ -30,8 +30,9 @@ export class WorkersView {
 }
 
 /** @param {Snapshot['workers']} workers */
-function summaryOf({ threads, retiring, replaced }) {
-  const parts = [plural(threads, 'thread')];
+function summaryOf({ connectionsMax, list, threads, retiring, replaced }) {
+  const open = list.reduce((/** @type {number} */ sum, { connections }) => sum + connections, 0);
+  const parts = [plural(threads, 'thread'), `${count(open)} of ${count(connectionsMax)} connections`];
   if (retiring > 0) parts.push(`${retiring} retiring`);
   if (replaced > 0) parts.push(`${count(replaced)} replaced since the start`);
   return parts.join(', ');
