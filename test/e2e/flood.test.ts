@@ -1,0 +1,78 @@
+/**
+ * A flood of connections at the leader of a group, more than it may serve: what does not come through it keeps its time.
+ * Clients are served, the API answers, health checks pass, and nobody else is elected.
+ */
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { EdgeStatus } from '../../src/control/status.ts';
+import { loadSeconds } from './autocannon.ts';
+import { clusterTest } from './cluster-harness.ts';
+import { get, servingPorts } from './harness.ts';
+import { visit } from './tls-client.ts';
+
+const FLOODER = fileURLToPath(new URL('./flooder.ts', import.meta.url));
+const SECONDS = loadSeconds(6);
+
+clusterTest(
+  `a flood of connections for ${SECONDS} s costs no election, and no client, check or status`,
+  {
+    servers: 3,
+    workers: 2,
+    top: ['limits: {max_connections: 200, max_handshakes: 60}'],
+    listeners: [
+      '{address: "127.0.0.1:0", service: web}',
+      '{address: "127.0.0.1:0", service: web, tls: {certificates: [{cert_file: peer-cert.pem, key_file: peer-key.pem}]}}',
+    ],
+  },
+  async (t, cluster) => {
+    await cluster.startAll();
+    const before = await cluster.settled();
+    const program = cluster.program(before.serverId);
+    const [plain = 0, secure = 0] = await servingPorts(program);
+    const flooder = spawn(process.execPath, [FLOODER, ...[plain, secure, SECONDS].map(String)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.after(() => flooder.kill('SIGKILL'));
+    let made = '';
+    flooder.stdout.on('data', (text) => {
+      made += text;
+    });
+    const over = once(flooder, 'close');
+    const served = { plain: 0, secure: 0, status: 0 };
+    let isOver = false;
+    const until = async (work: () => Promise<void>) => {
+      while (!isOver) await work();
+    };
+    const work = [
+      until(async () => {
+        assert.equal((await get(plain)).status, 200);
+        served.plain++;
+      }),
+      until(async () => {
+        assert.match((await visit(secure, { version: 'TLSv1.3' })).answer, /^HTTP\/1.1 200 /);
+        served.secure++;
+      }),
+      until(async () => {
+        const { body } = await cluster.ask<EdgeStatus>(before.serverId, 'GET', '/status');
+        assert.ok(body.workers.list.every(({ state }) => state === 'serving'));
+        served.status++;
+      }),
+    ];
+    const [code] = await Promise.race([over, Promise.all(work).then(() => [null])]);
+    isOver = true;
+    await Promise.all(work);
+    assert.equal(code, 0);
+    const after = await cluster.settled();
+    t.diagnostic(`${Number(made)} connections; served meanwhile: ${JSON.stringify(served)}`);
+    assert.deepEqual([after.member, after.term], [before.member, before.term]);
+    assert.ok(Number(made) > 1_000);
+    assert.ok(Object.values(served).every((times) => times > 5));
+    assert.deepEqual(
+      program.log.filter(({ level, msg }) => level >= 40 && !/connections|log lines left out|request failed/.test(msg)),
+      [],
+    );
+  },
+);
