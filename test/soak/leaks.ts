@@ -18,12 +18,12 @@ export const SAMPLES_MIN = 24;
 
 export const LEAK_LIMITS = {
   rss: {
-    growthMax: 0.12,
+    growthMax: 0.08,
     slack: 16 * MIB,
-    why: 'malloc keeps what threads that ended have freed (16 MiB is about one thread); a leak of 100 bytes a request shows',
+    why: 'malloc keeps what threads that ended and floods have freed; 16 MiB is about one thread',
   },
   descriptors: { growthMax: 0.1, slack: 24, why: 'connections at the moment of the sample: the traffic is bounded' },
-  heapUsed: { growthMax: 0.1, slack: 1.5 * MIB, why: 'after a collection: compiled code and inline caches still grow' },
+  heapUsed: { growthMax: 0.05, slack: MIB, why: 'after a collection: compiled code alone still grows' },
   external: { growthMax: 0.1, slack: 2 * MIB, why: 'buffers of the bodies under way at the moment of the sample' },
   resources: { growthMax: 0.1, slack: 24, why: 'as descriptors' },
 } as const satisfies Record<string, LeakLimit>;

@@ -260,7 +260,9 @@ export class Soak {
     const explained: Explained[] = [];
     const unexplained: Failure[] = [];
     for (const failure of failures) {
-      const placed = { ...failure, node: access.nodes.get(failure.id) ?? failure.node };
+      // of one that was moved, the node that counts is the one it was moved from
+      const served = failure.symptom === 'moved' ? undefined : access.nodes.get(failure.id);
+      const placed = { ...failure, node: served ?? failure.node };
       const reason = explain(placed, this.#log.faults);
       if (reason === null) unexplained.push(placed);
       else explained.push({ failure: placed, kind: reason.fault.kind, rule: reason.rule });
