@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { freePort, HOST } from '../e2e/cluster-network.ts';
+import { HOST } from '../e2e/cluster-network.ts';
 import type { BackendMode } from './backend.ts';
 import type { PoolName } from './fault.ts';
 import type { Scope } from './scope.ts';
@@ -18,19 +18,11 @@ export class SoakBackend {
   readonly #port: number;
   #child: ChildProcess | null = null;
 
-  private constructor(port: number, pool: PoolName, scope: Scope) {
+  constructor(port: number, pool: PoolName, scope: Scope) {
     this.address = `${HOST}:${port}`;
     this.pool = pool;
     this.#port = port;
     scope.after(() => this.kill());
-  }
-
-  static async start(pool: PoolName, taken: number[], scope: Scope): Promise<SoakBackend> {
-    const port = await freePort(taken);
-    taken.push(port);
-    const backend = new SoakBackend(port, pool, scope);
-    await backend.start();
-    return backend;
   }
 
   /** Resolves when it listens. */

@@ -8,10 +8,11 @@ import { TLS_VERSIONS, type TlsVersion } from '../e2e/tls-client.ts';
 import type { Random } from '../sim/random.ts';
 import { affinityIdOf } from './bodies.ts';
 import type { SoakEdge } from './edges.ts';
-import type { Symptom } from './explain.ts';
+import type { Symptom } from './failure.ts';
 import type { PoolName } from './fault.ts';
 import type { Ledger } from './ledger.ts';
-import { WireConnection, WireError, type WireResponse } from './wire-client.ts';
+import type { WireResponse } from './response-parser.ts';
+import { WireConnection, WireError } from './wire-client.ts';
 
 /** After a failure: nobody is to be hammered while it is down. */
 const AFTER_FAILURE_MS = 150;

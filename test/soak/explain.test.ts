@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explain, type Failure, RULES, SLACK_MS, SYMPTOMS } from './explain.ts';
+import { explain } from './explain.ts';
+import { type Failure, SYMPTOMS } from './failure.ts';
 import { FAULT_KINDS, type Fault } from './fault.ts';
+import { RULES, SLACK_MS } from './rules.ts';
 
 const NODE = '127.0.0.1:1';
 const OTHER = '127.0.0.1:2';

@@ -11,12 +11,12 @@ import type { BackendMode } from './backend.ts';
 import type { SoakBackend } from './backends.ts';
 import type { SoakEdge } from './edges.ts';
 import type { Fault, FaultKind, FaultLog, PoolName } from './fault.ts';
+import { GroupCommands, type OnFailed } from './group-commands.ts';
 import type { Planned } from './schedule.ts';
 import { Turns } from './turns.ts';
 
 export const VETERAN = 1;
 const FLOOD_CONNECTIONS = 300;
-const COMMAND_MS_MAX = 10_000;
 const POOLS: readonly PoolName[] = ['sticky', 'plain'];
 const AWAY: readonly FaultKind[] = ['edge-killed', 'leader-killed', 'edge-restarted', 'edge-paused'];
 
@@ -29,13 +29,14 @@ export interface InjectorParts {
   readonly log: FaultLog;
   readonly ending: AbortSignal;
   /** A step failed that should not have. */
-  readonly onFailed: (kind: FaultKind, edge: number, fromMs: number, error: Error) => void;
+  readonly onFailed: OnFailed;
 }
 
 type Act = (planned: Planned) => Promise<void>;
 
 export class Injector {
   readonly #parts: InjectorParts;
+  readonly #group: GroupCommands;
   readonly #turns = new Turns();
   readonly #running = new Set<Promise<void>>();
   readonly #acts: Readonly<Record<FaultKind, Act>> = {
@@ -68,6 +69,7 @@ export class Injector {
 
   constructor(parts: InjectorParts) {
     this.#parts = parts;
+    this.#group = new GroupCommands(parts.edges, parts.onFailed);
   }
 
   /** Begins a planned fault; it undoes itself. */
@@ -335,43 +337,29 @@ export class Injector {
     const { log, spare } = this.#parts;
     const node = spare.address;
     await this.#during(log.begin('node-added', { pool, node }), async () => {
-      await this.#command('node-added', 'POST', `/pools/${pool}/nodes`, { address: node });
+      await this.#group.command('node-added', 'POST', `/pools/${pool}/nodes`, { address: node });
       await this.#wait(forMs);
-      await this.#command('node-added', 'DELETE', `/pools/${pool}/edits/${node}`);
+      await this.#group.command('node-added', 'DELETE', `/pools/${pool}/edits/${node}`);
     });
   }
 
   async #edit({ address: node, pool }: SoakBackend, kind: FaultKind, method: string, forMs: number): Promise<void> {
     await this.#during(this.#parts.log.begin(kind, { pool, node }), async () => {
-      await this.#command(
+      await this.#group.command(
         kind,
         method,
         `/pools/${pool}/nodes/${node}`,
         method === 'PATCH' ? { drain: true } : undefined,
       );
       await this.#wait(forMs);
-      await this.#command(kind, 'DELETE', `/pools/${pool}/edits/${node}`);
+      await this.#group.command(kind, 'DELETE', `/pools/${pool}/edits/${node}`);
     });
   }
 
   async #changeKeys(kind: FaultKind, path: string): Promise<void> {
-    await this.#turn('keys', () => this.#during(this.#parts.log.begin(kind), () => this.#command(kind, 'POST', path)));
-  }
-
-  /** As an operator would: again, at another edge, until it is done. What it changes, it changes once. */
-  async #command(kind: FaultKind, method: string, path: string, body?: object): Promise<void> {
-    const fromMs = performance.now();
-    let why = '';
-    for (let attempt = 0; performance.now() - fromMs < COMMAND_MS_MAX; attempt++) {
-      const up = this.#parts.edges.filter(({ isUp }) => isUp);
-      const edge = up[attempt % up.length];
-      const answer = await edge?.ask<{ code?: string }>(method, path, body).catch((error: Error) => error);
-      // what is gone already was done by an attempt before, whose answer was lost
-      if (answer !== undefined && 'status' in answer && (answer.status < 300 || answer.status === 404)) return;
-      why = `edge ${edge?.id}: ${answer instanceof Error ? answer.message : JSON.stringify(answer)}`;
-      await sleep(200);
-    }
-    this.#parts.onFailed(kind, 0, fromMs, new Error(`${method} ${path} is not done: ${why}`));
+    await this.#turn('keys', () =>
+      this.#during(this.#parts.log.begin(kind), () => this.#group.command(kind, 'POST', path)),
+    );
   }
 }
 

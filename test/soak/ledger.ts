@@ -1,6 +1,6 @@
 /** What the clients of a soak have seen: how much of each traffic went well, and each thing that did not. */
 
-import type { Failure } from './explain.ts';
+import type { Failure } from './failure.ts';
 
 export interface Tally {
   ok: number;

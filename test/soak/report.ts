@@ -1,7 +1,7 @@
 /** The report of a soak, as Markdown. Pure. */
 
 import { availableParallelism, cpus, release } from 'node:os';
-import type { Failure } from './explain.ts';
+import type { Failure } from './failure.ts';
 import { judgeLeak, LEAK_LIMITS, type LeakFigure } from './leaks.ts';
 import { faultsFound, type SoakResult } from './result.ts';
 import type { Planned } from './schedule.ts';

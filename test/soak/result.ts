@@ -1,10 +1,11 @@
 /** What a soak has shown. Plain data. */
 
-import type { Failure, Rule } from './explain.ts';
+import type { Failure } from './failure.ts';
 import type { Fault, FaultKind } from './fault.ts';
 import type { Invariant } from './invariants.ts';
 import { judgeLeak, LEAK_LIMITS } from './leaks.ts';
 import type { Tally, TlsTally } from './ledger.ts';
+import type { Rule } from './rules.ts';
 import type { Series } from './samples.ts';
 import type { Planned } from './schedule.ts';
 

@@ -1,6 +1,6 @@
 /**
- * An HTTP/1.1 client on bare bytes, with a parser of its own: it sees every byte that an edge sends, can pipeline, be slow
- * and break off. All that can go wrong comes as a WireError with the symptom.
+ * A connection of an HTTP/1.1 client on bare bytes: it sees every byte that an edge sends, can pipeline, be slow and break
+ * off. All that can go wrong comes as a WireError with the symptom.
  */
 
 import { once } from 'node:events';
@@ -8,17 +8,10 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { HOST } from '../e2e/cluster-network.ts';
 import type { TlsVersion } from '../e2e/tls-client.ts';
-import type { Symptom } from './explain.ts';
+import type { Symptom } from './failure.ts';
+import { ResponseParser, type WireResponse } from './response-parser.ts';
 
 const PATIENCE_MS = 20_000;
-const NO_BYTES = Buffer.alloc(0);
-
-export interface WireResponse {
-  readonly status: number;
-  /** Names in lower case; of several of one name, the last. */
-  readonly headers: ReadonlyMap<string, string>;
-  readonly body: Buffer;
-}
 
 export class WireError extends Error {
   readonly symptom: Symptom;
@@ -44,13 +37,6 @@ interface Awaited {
   readonly reject: (error: WireError) => void;
 }
 
-interface Head {
-  readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
-  /** Null: chunked; -1: until the end of the connection. */
-  readonly length: number | null;
-}
-
 export class WireConnection {
   readonly socket: net.Socket;
   /** Null on plain connections. */
@@ -61,10 +47,7 @@ export class WireConnection {
   overMs = 0;
   /** Bytes of a tunnel go here in place of the parser. */
   onTunnelBytes: ((bytes: Buffer) => void) | null = null;
-  #bytes: Buffer = NO_BYTES;
-  #head: Head | null = null;
-  #parts: Buffer[] = [];
-  #partBytes = 0;
+  readonly #parser = new ResponseParser();
   readonly #awaited: Awaited[] = [];
   #cause = '';
   readonly closed: Promise<void>;
@@ -142,7 +125,7 @@ export class WireConnection {
         this.destroy();
       }, PATIENCE_MS);
       this.#awaited.push({ isHead, timer, resolve, reject });
-      this.#parse();
+      this.#answer();
     });
   }
 
@@ -160,20 +143,17 @@ export class WireConnection {
       this.onTunnelBytes(bytes);
       return;
     }
-    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes]);
-    this.#parse();
+    this.#parser.push(bytes);
+    this.#answer();
   }
 
   #onOver(cause: string): void {
     if (this.isOver && this.#awaited.length === 0) return;
     this.overMs ||= performance.now();
     this.#cause ||= cause;
-    if (this.#head?.length === -1 && cause === 'FIN') {
-      this.#take(this.#bytes.length);
-      this.#finish();
-    }
-    const hasBegun = this.#head !== null || this.#bytes.length > 0;
-    this.#fail(hasBegun ? 'truncated' : 'broken', cause);
+    const last = cause === 'FIN' ? this.#parser.end() : null;
+    if (last !== null) this.#resolve(last);
+    this.#fail(this.#parser.hasBegun ? 'truncated' : 'broken', cause);
     this.socket.destroy();
   }
 
@@ -181,76 +161,24 @@ export class WireConnection {
     let symptom = first;
     for (const { timer, reject } of this.#awaited.splice(0)) {
       clearTimeout(timer);
-      reject(new WireError(symptom, cause, this.#head?.headers.get('x-node') ?? null));
+      reject(new WireError(symptom, cause, this.#parser.headerOf('x-node')));
       if (symptom === 'truncated') symptom = 'broken';
     }
   }
 
-  #parse(): void {
-    while (this.#awaited.length > 0) {
-      this.#head ??= this.#readHead((this.#awaited[0] as Awaited).isHead);
-      if (this.#head === null) return;
-      const { length } = this.#head;
-      const isWhole = length === null ? this.#readChunks() : this.#readLength(length);
-      if (!isWhole) return;
-      this.#finish();
+  /** Hands out the responses that are whole. */
+  #answer(): void {
+    for (let first = this.#awaited[0]; first !== undefined; first = this.#awaited[0]) {
+      const response = this.#parser.next(first.isHead);
+      if (response === null) return;
+      this.#resolve(response);
     }
   }
 
-  #readHead(isHead: boolean): Head | null {
-    const end = this.#bytes.indexOf('\r\n\r\n');
-    if (end < 0) return null;
-    const [first = '', ...lines] = this.#bytes.toString('latin1', 0, end).split('\r\n');
-    this.#bytes = this.#bytes.subarray(end + 4);
-    const headers = new Map(
-      lines.map((line) => {
-        const colon = line.indexOf(':');
-        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-      }),
-    );
-    const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(first)?.[1] ?? 0);
-    const length = headers.get('content-length');
-    const hasNone = isHead || status === 204 || status === 304 || status === 101;
-    if (hasNone) return { status, headers, length: 0 };
-    if (headers.get('transfer-encoding') === 'chunked') return { status, headers, length: null };
-    return { status, headers, length: length === undefined ? -1 : Number(length) };
-  }
-
-  #readLength(length: number): boolean {
-    this.#take(length < 0 ? this.#bytes.length : Math.min(length - this.#partBytes, this.#bytes.length));
-    return this.#partBytes === length;
-  }
-
-  #readChunks(): boolean {
-    for (;;) {
-      const end = this.#bytes.indexOf('\r\n');
-      if (end < 0) return false;
-      const size = Number.parseInt(this.#bytes.toString('latin1', 0, end), 16);
-      const past = end + 2 + size + 2;
-      if (this.#bytes.length < past) return false;
-      this.#bytes = this.#bytes.subarray(end + 2);
-      if (size > 0) this.#take(size);
-      this.#bytes = this.#bytes.subarray(2);
-      if (size === 0) return true;
-    }
-  }
-
-  #take(bytes: number): void {
-    if (bytes === 0) return;
-    this.#parts.push(this.#bytes.subarray(0, bytes));
-    this.#partBytes += bytes;
-    this.#bytes = this.#bytes.subarray(bytes);
-  }
-
-  #finish(): void {
-    const head = this.#head as Head;
-    const { timer, resolve } = this.#awaited.shift() as Awaited;
-    clearTimeout(timer);
-    const body = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts);
-    this.#head = null;
-    this.#parts = [];
-    this.#partBytes = 0;
+  #resolve(response: WireResponse): void {
+    const awaited = this.#awaited.shift();
+    clearTimeout(awaited?.timer);
     this.answered++;
-    resolve({ status: head.status, headers: head.headers, body });
+    awaited?.resolve(response);
   }
 }
