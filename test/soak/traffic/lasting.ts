@@ -9,7 +9,7 @@ import { pieces } from './requests.ts';
 const ECHO_WAIT_MS = 15_000;
 const IDLE_MS_MAX = 9_000;
 /** `header_timeout` of the edges, and how much later a busy machine may close. */
-const SILENT_MS = 5_000;
+const HEADER_MS = 5_000;
 const SILENT_SLACK_MS = 8_000;
 
 /** An upgraded connection that echoes. */
@@ -85,12 +85,22 @@ export async function slowSender(client: Client, trial: Trial): Promise<void> {
   const head = Buffer.from(client.head(trial, 'POST', `/post/${id}`, `Content-Length: ${body.length}`));
   const answer = client.expect(trial, Buffer.from(digestOf(body)));
   answer.catch(() => {});
-  for (const piece of [...pieces(head, 5), ...pieces(body, 10)]) {
+  const [headPieces, bodyPieces] = [pieces(head, 5), pieces(body, 10)];
+  const beganMs = performance.now();
+  let headMs = 0;
+  for (const [i, piece] of [...headPieces, ...bodyPieces].entries()) {
     if (connection.isOver) break;
     connection.write(piece);
+    if (i < headPieces.length) headMs = performance.now() - beganMs;
     await sleep(random.between(20, 250));
   }
-  await answer;
+  try {
+    await answer;
+  } catch (error) {
+    // a busy machine made this client slower than the edges allow
+    if (headMs > HEADER_MS / 2 && error instanceof WireError && error.message === 'status 408') return;
+    throw error;
+  }
   client.ok();
 }
 
@@ -109,12 +119,12 @@ export async function idle(client: Client, trial: Trial): Promise<void> {
 
 /** Says nothing, and is sent away. */
 export async function silent(client: Client, trial: Trial): Promise<void> {
-  const connection = await client.connect(trial);
   client.name(trial);
   const beganMs = performance.now();
-  await Promise.race([client.pause(SILENT_MS + SILENT_SLACK_MS), connection.closed]);
+  const connection = await client.connect(trial);
+  await Promise.race([client.pause(HEADER_MS + SILENT_SLACK_MS), connection.closed]);
   if (client.isEnding) return;
   if (!connection.isOver) throw new WireError('wrong', 'a connection that says nothing is still open');
-  if (connection.overMs - beganMs < SILENT_MS - 500) throw new WireError('broken', 'closed before header_timeout');
+  if (connection.overMs - beganMs < HEADER_MS) throw new WireError('broken', 'closed before header_timeout');
   client.ok();
 }
