@@ -26,7 +26,7 @@ import { classify, failuresOfLog, NOWHERE, warningsOf } from './verdict.ts';
 /** At least this long, growth is told from warming up. */
 const JUDGED_MS_MIN = 5 * 60_000;
 const SAMPLE_MS = 10_000;
-const SHORT_SAMPLE_MS = 1_000;
+const SHORT_SAMPLE_MS = 5_000;
 
 export interface SoakOptions {
   readonly seed: number;
@@ -66,7 +66,7 @@ export class Soak {
       const ranMs = await this.#load(fleet, plan);
       const invariants = await checkInvariants(fleet.edges);
       await this.#lookAtCounters(fleet);
-      for (const edge of fleet.edges) invariants.push(await endOf(edge));
+      invariants.push(...(await Promise.all(fleet.edges.map(endOf))));
       return await this.#result(fleet, { plan, ranMs }, invariants);
     } finally {
       await this.close();
