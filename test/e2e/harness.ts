@@ -61,8 +61,13 @@ export interface Program extends ProgramProcess {
 
 export type ChaosAction = 'terminate' | 'throw' | 'hang';
 
+/** Whatever ends and takes with it what was made for it: a test, mostly. */
+export interface Lifetime {
+  after(undo: () => unknown): unknown;
+}
+
 /** A folder that goes with the test. */
-export function temporaryFolder(t: TestContext): string {
+export function temporaryFolder(t: Lifetime): string {
   const folder = mkdtempSync(join(tmpdir(), 'stekbal-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
@@ -70,6 +75,10 @@ export function temporaryFolder(t: TestContext): string {
 
 export interface SpawnOptions {
   readonly chaos?: boolean;
+  /** URLs of further modules to load first. */
+  readonly imports?: readonly string[];
+  /** In a process group of its own, which a terminal's Ctrl-C does not reach. */
+  readonly detached?: boolean;
   /** Added to this process's. */
   readonly env?: NodeJS.ProcessEnv;
   /** Passed as a service manager does it, by their names. */
@@ -80,11 +89,12 @@ export interface SpawnOptions {
 
 /** Starts `stekbal run` on `configFile`. It is killed with the test. */
 export function spawnProgram(
-  t: TestContext,
+  t: Lifetime,
   configFile: string,
-  { chaos = false, env = {}, sockets = [], openFilesMax }: SpawnOptions = {},
+  { chaos = false, imports = [], env = {}, sockets = [], detached = false, openFilesMax }: SpawnOptions = {},
 ): ProgramProcess {
-  const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
+  const preloads = [...(chaos ? [CHAOS] : []), ...imports].flatMap((url) => ['--import', url]);
+  const args = [...preloads, MAIN, 'run', '-c', configFile];
   const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', ...sockets.map(({ fd }) => fd), 'ipc'];
   const names = sockets.map(({ name }) => name).join(':');
   const passed = sockets.length === 0 ? {} : { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: names };
@@ -93,7 +103,7 @@ export function spawnProgram(
   const limit = openFilesMax === undefined ? '' : `ulimit -n ${openFilesMax}; `;
   const command = pid + limit === '' ? [] : ['/bin/sh', '-c', `${limit}${pid}exec "$@"`, 'sh'];
   const [program = process.execPath, ...before] = [...command, process.execPath];
-  const child = spawn(program, [...before, ...args], { stdio, env: { ...ENVIRONMENT, ...passed, ...env } });
+  const child = spawn(program, [...before, ...args], { stdio, detached, env: { ...ENVIRONMENT, ...passed, ...env } });
   const log: LogLine[] = [];
   const watchers = new Set<(line: LogLine) => void>();
   let text = '';
