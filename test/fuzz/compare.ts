@@ -159,7 +159,7 @@ function forwardedFields(message: OracleMessage): string[] {
     httpVersionMinor === 1 &&
     !hasBody &&
     protocols.length > 0 &&
-    protocols.every((p) => PROTOCOL.test(p) && p.split('/')[0] !== 'h2c');
+    protocols.every((p) => PROTOCOL.test(p) && !['h2c', 'http'].includes(p.split('/')[0] as string));
   if (mayUpgrade && listOf(raw, 'connection').includes('upgrade')) {
     fields.push('Connection', 'upgrade', 'Upgrade', upgrade);
   }

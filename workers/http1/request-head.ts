@@ -37,7 +37,8 @@ const TWIN_BYTES_MIN = 14;
 const TWIN_BYTES_MAX = 17;
 
 const CONTINUE = lower('100-continue');
-const H2C = lower('h2c');
+/** Protocols in which further requests would come, that nobody here reads. */
+const NOT_TUNNELLED = ['h2c', 'http'].map(lower);
 const HTTP_SCHEME = lower('http://');
 const HTTPS_SCHEME = lower('https://');
 /** '0' stands for any digit. */
@@ -252,15 +253,14 @@ export class RequestHead extends MessageHead {
     if (!this.hasHost && this.minorVersion === 1) this.fault = FAULT.hostMissing;
     if (this.fault !== null || !this.concludeCommon()) return false;
     // RFC 9110 section 7.8: Upgrade counts only where Connection names it, and never in HTTP/1.0. With a body it is
-    // left out, because where the body ends and the tunnel begins is read differently by different servers; h2c is
-    // left out, because what follows would be requests that nobody here reads.
+    // left out, because where the body ends and the tunnel begins is read differently by different servers.
     if (!this.connection.upgrade || this.minorVersion === 0 || this.hasBody || !this.#mayUpgrade()) {
       this.upgradeStart = this.upgradeEnd = -1;
     }
     return true;
   }
 
-  /** Protocols, each a token with or without a version, and h2c not among them. */
+  /** Protocols, each a token with or without a version, and none that is HTTP among them. */
   #mayUpgrade(): boolean {
     let protocols = 0;
     let isSound = true;
@@ -268,7 +268,9 @@ export class RequestHead extends MessageHead {
       protocols++;
       const slash = this.bytes.subarray(start, end).indexOf(SLASH);
       const nameEnd = slash < 0 ? end : start + slash;
-      isSound &&= isProtocol(this.bytes, start, end) && !equalsIgnoringCase(this.bytes, start, nameEnd, H2C);
+      isSound &&=
+        isProtocol(this.bytes, start, end) &&
+        !NOT_TUNNELLED.some((p) => equalsIgnoringCase(this.bytes, start, nameEnd, p));
     });
     return protocols > 0 && isSound;
   }

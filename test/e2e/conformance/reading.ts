@@ -106,10 +106,10 @@ type More = typeof MORE;
 
 class Malformed extends Error {}
 
-/** All requests in what came over one connection (latin1), from `start` on. */
-export function readConnection(bytes: string, reading: Reading, start = 0): ReadConnection {
+/** All requests in what came over one connection (latin1). */
+export function readConnection(bytes: string, reading: Reading): ReadConnection {
   const requests: ReadRequest[] = [];
-  let at = start;
+  let at = 0;
   try {
     while (at < bytes.length) {
       const request = readRequest(bytes, at, reading);
@@ -124,10 +124,10 @@ export function readConnection(bytes: string, reading: Reading, start = 0): Read
   return { requests, rest: at, malformed: '' };
 }
 
-/** The head at `at` without its body: for a server that answers before it has read that. */
-export function readHead(bytes: string, at: number): Omit<ReadRequest, 'body' | 'trailers' | 'end'> | null {
+/** The first head without its body: for a server that answers before it has read that. */
+export function readHead(bytes: string): Head | null {
   try {
-    const head = headAt(bytes, at, STRICT);
+    const head = headAt(bytes, 0, STRICT);
     return head === MORE ? null : head;
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;

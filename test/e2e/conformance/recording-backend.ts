@@ -49,10 +49,12 @@ export async function recordingBackend(t: TestContext): Promise<RecordingBackend
 class Conversation {
   readonly #record: Recorded;
   readonly #nextPlace: () => number;
-  /** Where the first request begins that is not whole yet. */
+  /** What has come of the first request that is not whole yet. All that came is never looked at before the end. */
+  #pending = '';
+  /** Where that begins in all that came. */
   #at = 0;
   #isTunnel = false;
-  /** The head at `#at` has been answered, by 100 or for good. */
+  /** The head of what is pending has been answered, by 100 or for good. */
   #hasSaid: '' | 'continue' | 'final' = '';
 
   constructor(record: Recorded, nextPlace: () => number) {
@@ -80,12 +82,15 @@ class Conversation {
       return;
     }
     record.bytes += text;
-    const { requests, rest, malformed } = readConnection(record.bytes, STRICT, this.#at);
-    for (const request of requests) {
+    this.#pending += text;
+    const { requests, rest, malformed } = readConnection(this.#pending, STRICT);
+    for (const { start, headEnd, end, ...read } of requests) {
+      const request = { ...read, start: this.#at + start, headEnd: this.#at + headEnd, end: this.#at + end };
       record.requests.push({ request, place: this.#nextPlace() });
       if (this.#answer(request)) return;
     }
-    this.#at = rest;
+    this.#pending = this.#pending.slice(rest);
+    this.#at += rest;
     record.malformed = malformed;
     if (malformed !== '')
       record.socket.end('HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
@@ -117,8 +122,8 @@ class Conversation {
 
   /** What may be said before the body is there. */
   #greet(): void {
-    const { bytes, socket } = this.#record;
-    const head = this.#hasSaid === '' ? readHead(bytes, this.#at) : null;
+    const { socket } = this.#record;
+    const head = this.#hasSaid === '' ? readHead(this.#pending) : null;
     if (head === null) return;
     if (head.target === '/no-continue') {
       this.#hasSaid = 'final';

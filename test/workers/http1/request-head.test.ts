@@ -237,6 +237,7 @@ for (const [name, text, isUpgrade] of [
   ['an empty Upgrade is left out', requestWith(['Upgrade:', 'Connection: upgrade']), false],
   ['an Upgrade to h2c is left out', requestWith(['Upgrade: h2c', 'Connection: upgrade']), false],
   ['an Upgrade to h2c with a version is left out', requestWith(['Upgrade: h2c/2', 'Connection: upgrade']), false],
+  ['an Upgrade to HTTP is left out', requestWith(['Upgrade: HTTP/2.0', 'Connection: upgrade']), false],
   ['an Upgrade with a version counts', requestWith(['Upgrade: a/1.0, b', 'Connection: upgrade']), true],
   ['an Upgrade that is no token is left out', requestWith(['Upgrade: h2c\xa0', 'Connection: upgrade']), false],
   ['an Upgrade with an empty version is left out', requestWith(['Upgrade: a/', 'Connection: upgrade']), false],

@@ -218,6 +218,7 @@ export const UPGRADE: Case[] = group('Upgrade (RFC 9110, 7.8)', [
   ['H2C', upgrade('H2C'), not()],
   ['h2c among others', upgrade('websocket, h2c'), not()],
   ['h2c with a version', upgrade('h2c/2'), not()],
+  ['HTTP/2.0', upgrade('HTTP/2.0'), not()],
   ['TLS/1.0', upgrade('TLS/1.0', '/'), forwarded(get('/', { upgrade: 'TLS/1.0' }))],
   ['h2c, the preface behind it', `${upgrade('h2c')}PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, { ...not(), refusal: [505] }],
   [
