@@ -27,7 +27,7 @@ const SHARE = 16;
 const PIECES_MAX = 300;
 const PAGE = new URL('../../../docs/conformance.md', import.meta.url);
 
-const LIMITS = 'limits: {max_head_size: 1KiB, max_target_size: 256B, max_headers: 32}';
+const LIMITS = 'limits: {max_head_size: 1KiB, max_target_size: 256B, max_headers: 32, header_timeout: 1m}';
 
 interface Bench {
   readonly program: Program;

@@ -39,7 +39,9 @@ export interface RunnerOptions {
 }
 
 const WAVE = 256;
-const WAIT_MS = 10_000;
+const WAIT_MS = 20_000;
+/** How long a proxy that is not ours may take to answer a plain request. */
+const STRANGER_WAIT_MS = 1_000;
 /** Of a proxy that is not ours: no byte for this long, and it is taken to be waiting. */
 const QUIET_MS = 150;
 
@@ -48,7 +50,7 @@ let lastTag = 0;
 /** Runs all of `runs`; their outcomes in the same order. */
 export async function runAll(runs: readonly Run[], options: RunnerOptions): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const barrier = new Barrier(options.port, options.isTls ?? false);
+  const barrier = new Barrier(options);
   for (let i = 0; i < runs.length; i += WAVE) {
     outcomes.push(...(await runWave(runs.slice(i, i + WAVE), options, barrier)));
   }
@@ -205,14 +207,12 @@ function piecesOf(bytes: string, cuts: readonly number[]): string[] {
 
 /** A connection to the proxy whose requests tell that everything sent before them has been read. */
 class Barrier {
-  readonly #port: number;
-  readonly #isTls: boolean;
+  readonly #options: RunnerOptions;
   #socket: net.Socket | null = null;
   #onData: () => void = () => {};
 
-  constructor(port: number, isTls: boolean) {
-    this.#port = port;
-    this.#isTls = isTls;
+  constructor(options: RunnerOptions) {
+    this.#options = options;
   }
 
   async pass(): Promise<void> {
@@ -226,11 +226,14 @@ class Barrier {
   /** Without an answer in time there is none to be had: what the cases did to this proxy is not the barrier's to tell. */
   #ask(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#socket?.destroy();
-        this.#socket = null;
-        resolve();
-      }, WAIT_MS / 10);
+      const timer = setTimeout(
+        () => {
+          this.#socket?.destroy();
+          this.#socket = null;
+          resolve();
+        },
+        this.#options.knowsProxy ? WAIT_MS : STRANGER_WAIT_MS,
+      );
       this.#onData = () => {
         clearTimeout(timer);
         resolve();
@@ -241,8 +244,8 @@ class Barrier {
   }
 
   #open(): net.Socket {
-    const options = { port: this.#port, host: '127.0.0.1', noDelay: true };
-    const socket = this.#isTls ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
+    const options = { port: this.#options.port, host: '127.0.0.1', noDelay: true };
+    const socket = this.#options.isTls ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
     socket.on('data', () => this.#onData());
     socket.on('error', () => {});
     socket.once('close', () => {
