@@ -15,7 +15,7 @@
 import type { AccessEntry, Outcome } from './access-log.ts';
 import { BodyPace } from './body-pace.ts';
 import { type ByteStream, Flow } from './byte-stream.ts';
-import { BodyReader } from './http1/body-reader.ts';
+import { BodyReader, REQUEST_CHUNK_BYTES_MAX } from './http1/body-reader.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
 import type { RequestHead } from './http1/request-head.ts';
@@ -55,7 +55,7 @@ type State = (typeof STATE)[keyof typeof STATE];
 export class Exchange implements UpstreamUser, RelayHost {
   readonly #client: ExchangeClient;
   readonly #context: ThreadContext;
-  readonly #requestBody = new BodyReader();
+  readonly #requestBody = new BodyReader(REQUEST_CHUNK_BYTES_MAX);
   readonly #response: ResponseRelay;
   readonly #choice: Choice = { node: null, setsCookie: false, domainStart: 0 };
   #service: Service | null = null;
@@ -80,6 +80,10 @@ export class Exchange implements UpstreamUser, RelayHost {
   #takenBytes = 0;
   #isHead = false;
   #isIdempotent = false;
+  /** A backend that does not read the content, which it may not, would take it for the next request. */
+  #mayLeaveContent = false;
+  /** The same as long as it has not asked for the content. */
+  #expectsContinue = false;
   #clientKeepsAlive = false;
 
   constructor(client: ExchangeClient, context: ThreadContext) {
@@ -135,8 +139,11 @@ export class Exchange implements UpstreamUser, RelayHost {
       offersUpgrade: head.upgradeStart >= 0,
     });
     const kind = head.isChunked ? BODY.chunked : head.contentLength > 0 ? BODY.length : BODY.none;
-    this.#requestBody.begin(kind, head.contentLength, true);
-    this.#requestText = rewriteRequest(bytes, head, hop, service.settings.persistBackend);
+    this.#requestBody.begin(kind, head.contentLength, true, head.hopTrailers);
+    this.#mayLeaveContent = head.hasBody && head.hasNoUseForContent;
+    this.#expectsContinue = head.hasBody && head.expectsContinue;
+    const keepUpstream = service.settings.persistBackend && !this.#mayLeaveContent;
+    this.#requestText = rewriteRequest(bytes, head, hop, keepUpstream);
     this.#state = STATE.connecting;
     service.choose(bytes, head, this.#choice);
     this.#attempt(true);
@@ -364,7 +371,8 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#ended('ok', status, '');
     // a backend that answered early may not read the rest of the request: it would stand before the next one
     const isFlushed = this.#upstream?.stream.writableLength === 0;
-    this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed);
+    const isRead = !this.#mayLeaveContent && (!this.#expectsContinue || this.#response.hasContinued);
+    this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed && isRead);
     this.#state = STATE.over;
     this.#client.onExchangeOver(keepsClient && this.#requestBody.done);
   }

@@ -58,6 +58,8 @@ export class ResponseRelay {
   clientKind: BodyKind = BODY.none;
   /** The backend keeps its connection open, and it is clear where the next response begins. */
   keepsUpstream = false;
+  /** The backend has asked for the request's content: a 100 has come. */
+  hasContinued = false;
   /** The client was told that its connection stays open. */
   keepsClient = false;
 
@@ -85,7 +87,7 @@ export class ResponseRelay {
     this.#traits = traits;
     this.#partial = this.#flow = null;
     this.#interims = this.status = 0;
-    this.keepsUpstream = this.keepsClient = false;
+    this.keepsUpstream = this.keepsClient = this.hasContinued = false;
     this.#body.begin(BODY.none, 0, true);
   }
 
@@ -141,6 +143,7 @@ export class ResponseRelay {
         this.#partial = null;
         return head.status === 101 ? this.#switch(bytes, past) : this.#respond(upstream, bytes, past, end);
       }
+      if (head.status === 100) this.hasContinued = true;
       if (++this.#interims > INTERIM_MAX) return this.#fault('too many interim responses');
       this.#forwardInterim(bytes);
       pos = past;
@@ -192,7 +195,7 @@ export class ResponseRelay {
     this.keepsClient =
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
     this.#begun(head.status);
-    this.#body.begin(kind, head.contentLength, clientMinor === 1);
+    this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
 
     let text = rewriteResponse(bytes, head, this.clientKind) + this.#host.cookieLine();
     if (!this.keepsClient) text += 'Connection: close\r\n\r\n';

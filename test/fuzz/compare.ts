@@ -107,7 +107,10 @@ const REQUEST_ONLY = ['te', 'http2-settings', 'forwarded', ...TWINS.slice(2)];
 const NOT_IN_TRAILERS = ['authorization', 'connection', 'content-encoding', 'content-length', 'content-range']
   .concat(['content-type', 'cookie', 'expect', 'host', 'keep-alive', 'proxy-connection', 'set-cookie', 'te'])
   .concat(['trailer', 'transfer-encoding', 'upgrade', 'forwarded', 'via'])
-  .concat(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
+  .concat(['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'])
+  .concat(['cache-control', 'http2-settings', 'if-match', 'if-modified-since', 'if-none-match', 'if-range'])
+  .concat(['if-unmodified-since', 'max-forwards', 'pragma', 'proxy-authenticate', 'proxy-authorization', 'range'])
+  .concat(['www-authenticate']);
 
 /** Names that CGI would take for one of TWINS. */
 function twins(raw: RawHeaders): string[] {
@@ -118,6 +121,15 @@ function twins(raw: RawHeaders): string[] {
 /** Names that a Connection field makes hop-by-hop; `close` and the like are none. */
 function nominated(raw: RawHeaders): string[] {
   return listOf(raw, 'connection').filter((option) => option !== 'close');
+}
+
+/** The trailer section as it is passed on. */
+function keptTrailers({ incoming, rawHeaders }: OracleMessage): string[] {
+  const hop = nominated(rawHeaders);
+  return pairs(incoming.rawTrailers)
+    .filter(([name]) => !NOT_IN_TRAILERS.includes(name.toLowerCase().replaceAll('_', '-')))
+    .filter(([name]) => !hop.includes(name.toLowerCase()))
+    .flat();
 }
 
 /** What a backend must be sent for a request that llhttp read as `message`, from RFC 9110 section 7.6 alone. */
@@ -147,7 +159,7 @@ function forwardedFields(message: OracleMessage): string[] {
     httpVersionMinor === 1 &&
     !hasBody &&
     protocols.length > 0 &&
-    protocols.every((p) => PROTOCOL.test(p) && p !== 'h2c');
+    protocols.every((p) => PROTOCOL.test(p) && !['h2c', 'http'].includes(p.split('/')[0] as string));
   if (mayUpgrade && listOf(raw, 'connection').includes('upgrade')) {
     fields.push('Connection', 'upgrade', 'Upgrade', upgrade);
   }
@@ -252,8 +264,7 @@ function checkForwardedRequest(ours: OwnRequest, original: OracleMessage, forwar
   same('forwarded connection kept', true, forwarded.keepsConnection);
   if (ours.isComplete) {
     same('forwarded body', original.body, forwarded.body);
-    const trailers = without(original.incoming.rawTrailers, NOT_IN_TRAILERS);
-    same('forwarded trailers', trailers, forwarded.incoming.rawTrailers);
+    same('forwarded trailers', keptTrailers(original), forwarded.incoming.rawTrailers);
   } else same('forwarded body is no more than the original', true, original.body.startsWith(forwarded.body));
 }
 
@@ -357,7 +368,7 @@ function checkBodies(
   same('body of the response until close', body, untilClose.final?.body);
   if (ours.isComplete) {
     same('forwarded body', body, forwarded.final?.body);
-    const trailers = without(original.final?.incoming.rawTrailers ?? [], NOT_IN_TRAILERS);
+    const trailers = original.final === null ? [] : keptTrailers(original.final);
     same('forwarded trailers', trailers, forwarded.final?.incoming.rawTrailers);
   } else same('forwarded body is no more than the original', true, body.startsWith(forwarded.final?.body ?? ''));
 }

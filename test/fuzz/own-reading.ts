@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { ByteQueue } from '../../workers/byte-queue.ts';
-import { BodyReader } from '../../workers/http1/body-reader.ts';
+import { BodyReader, REQUEST_CHUNK_BYTES_MAX } from '../../workers/http1/body-reader.ts';
 import { LF } from '../../workers/http1/chars.ts';
 import { INCOMPLETE } from '../../workers/http1/errors.ts';
 import type { FieldTable } from '../../workers/http1/fields.ts';
@@ -68,11 +68,16 @@ export interface OwnResponse extends OwnBody {
 
 /** Two readers of one body, which must agree on where it ends and whether it is faulty. */
 class BodyPair {
-  readonly #framed = new BodyReader();
-  readonly #content = new BodyReader();
+  readonly #framed: BodyReader;
+  readonly #content: BodyReader;
 
-  begin(kind: BodyKind, length: number): void {
-    this.#framed.begin(kind, length, true);
+  constructor(chunkBytesMax?: number) {
+    this.#framed = new BodyReader(chunkBytesMax);
+    this.#content = new BodyReader(chunkBytesMax);
+  }
+
+  begin(kind: BodyKind, length: number, hopTrailers: readonly Uint8Array[]): void {
+    this.#framed.begin(kind, length, true, hopTrailers);
     this.#content.begin(kind, length, false);
   }
 
@@ -113,7 +118,7 @@ export class OwnRequests {
   consumed = 0;
   readonly #head: RequestHead;
   readonly #limits: HeadLimits;
-  readonly #body = new BodyPair();
+  readonly #body = new BodyPair(REQUEST_CHUNK_BYTES_MAX);
   #queue: ByteQueue | null = null;
   #isInHead = true;
 
@@ -167,7 +172,8 @@ export class OwnRequests {
     this.fault = head.fault?.reason ?? null;
     if (this.fault !== null) return past;
     assert(past > start && past <= end);
-    this.#body.begin(head.isChunked ? BODY.chunked : head.hasBody ? BODY.length : BODY.none, head.contentLength);
+    const kind = head.isChunked ? BODY.chunked : head.hasBody ? BODY.length : BODY.none;
+    this.#body.begin(kind, head.contentLength, head.hopTrailers);
     this.messages.push(snapshotRequest(bytes, head, this.consumed + past - start));
     this.#isInHead = false;
     this.#conclude();
@@ -257,7 +263,7 @@ export class OwnResponses {
       return;
     }
     this.#isInHead = false;
-    this.#body.begin(message.kind, head.contentLength);
+    this.#body.begin(message.kind, head.contentLength, head.hopTrailers);
     message.isComplete = this.isLast = this.#body.done;
   }
 

@@ -14,6 +14,7 @@ import {
   EQUALS,
   equalsIgnoringCase,
   HEX_VALUE,
+  isNameOrTwin,
   LF,
   lower,
   QUOTE,
@@ -30,14 +31,20 @@ export type ByteSink = (bytes: Buffer, start: number, end: number) => void;
 
 /** 13 hexadecimal digits: sizes below 2^52, exact in a double. */
 const SIZE_DIGITS_MAX = 13;
+/** For requests: nobody sends such a chunk, and a backend that counts in 32 bits would see its end elsewhere. */
+export const REQUEST_CHUNK_BYTES_MAX = 2 ** 31 - 1;
 /** Of all chunks of a message together: bytes that move nothing on. */
 const EXTENSION_BYTES_MAX = 8192;
 const TRAILER_BYTES_MAX = 8192;
 const TRAILER_FIELDS_MAX = 64;
 
-/** Fields that frame, route or authenticate a message: never taken from a trailer section (RFC 9110 section 6.5.1). */
+/**
+ * Fields that frame, route, condition or authenticate a message: never taken from a trailer section (RFC 9110 section
+ * 6.5.1), where a backend that merges it into the head would take them from.
+ */
 const NOT_IN_TRAILERS = [
   'authorization',
+  'cache-control',
   'connection',
   'content-encoding',
   'content-length',
@@ -47,14 +54,26 @@ const NOT_IN_TRAILERS = [
   'expect',
   'forwarded',
   'host',
+  'http2-settings',
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
   'keep-alive',
+  'max-forwards',
+  'pragma',
+  'proxy-authenticate',
+  'proxy-authorization',
   'proxy-connection',
+  'range',
   'set-cookie',
   'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
   'via',
+  'www-authenticate',
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
@@ -79,6 +98,8 @@ const STATE = {
 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
+const NO_NAMES: readonly Uint8Array[] = [];
+
 const trailerFields = new FieldTable(TRAILER_FIELDS_MAX);
 
 export class BodyReader {
@@ -91,20 +112,30 @@ export class BodyReader {
   /** Content bytes still to come: of the body (length) or of the chunk (chunked). */
   #remaining = 0;
   #keepFraming = true;
+  #hopTrailers: readonly Uint8Array[] = NO_NAMES;
   #state: State = STATE.size;
   #digits = 0;
   #extensionBytes = 0;
   #trailer: Buffer | null = null;
   #trailerBytes = 0;
+  readonly #chunkBytesMax: number;
 
-  /** Begins a body. `length` counts for BODY.length alone and is then above 0. */
-  begin(kind: BodyKind, length: number, keepFraming: boolean): void {
+  constructor(chunkBytesMax = Number.MAX_SAFE_INTEGER) {
+    this.#chunkBytesMax = chunkBytesMax;
+  }
+
+  /**
+   * Begins a body. `length` counts for BODY.length alone and is then above 0; trailer fields whose names (of `lower`) are
+   * among `hopTrailers` are left out.
+   */
+  begin(kind: BodyKind, length: number, keepFraming: boolean, hopTrailers: readonly Uint8Array[] = NO_NAMES): void {
     this.kind = kind;
     this.done = kind === BODY.none;
     this.fault = null;
     this.contentBytes = 0;
     this.#remaining = kind === BODY.length ? length : 0;
     this.#keepFraming = keepFraming;
+    this.#hopTrailers = hopTrailers;
     this.#state = STATE.size;
     this.#digits = 0;
     this.#extensionBytes = 0;
@@ -165,6 +196,7 @@ export class BodyReader {
           if (digit < 16) {
             if (++this.#digits > SIZE_DIGITS_MAX) return this.#fail(FAULT.chunkSize, i);
             this.#remaining = this.#remaining * 16 + digit;
+            if (this.#remaining > this.#chunkBytesMax) return this.#fail(FAULT.chunkSize, i);
           } else if (this.#digits === 0) {
             return this.#fail(FAULT.chunkSize, i);
           } else if (c === CR) {
@@ -289,7 +321,7 @@ export class BodyReader {
     if (past === INCOMPLETE) return taken < end - start ? this.#fail(FAULT.trailer, start) : end;
     if (past < 0) return this.#fail(FAULT.trailer, start);
     if (this.#keepFraming) {
-      const kept = keptTrailers(this.#trailer);
+      const kept = keptTrailers(this.#trailer, this.#hopTrailers);
       sink(kept, 0, kept.length);
     }
     this.done = true;
@@ -299,11 +331,12 @@ export class BodyReader {
 }
 
 /** The trailer section that `trailerFields` has scanned in `bytes`, without the fields that must not stand there. */
-function keptTrailers(bytes: Buffer): Buffer {
+function keptTrailers(bytes: Buffer, hopTrailers: readonly Uint8Array[]): Buffer {
   let text = '';
   for (let i = 0; i < trailerFields.count; i++) {
     const [start, nameEnd] = [trailerFields.start(i), trailerFields.nameEnd(i)];
-    if (NOT_IN_TRAILERS.some((name) => equalsIgnoringCase(bytes, start, nameEnd, name))) continue;
+    if (NOT_IN_TRAILERS.some((name) => isNameOrTwin(bytes, start, nameEnd, name))) continue;
+    if (hopTrailers.some((name) => equalsIgnoringCase(bytes, start, nameEnd, name))) continue;
     text += bytes.toString('latin1', start, trailerFields.end(i));
   }
   return Buffer.from(`${text}\r\n`, 'latin1');

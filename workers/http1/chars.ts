@@ -55,3 +55,16 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number
   }
   return true;
 }
+
+const HYPHEN = 0x2d;
+const UNDERSCORE = 0x5f;
+
+/** The same for a field's name, '_' taken for '-' as CGI and its kin do: the field, or what would be it to them. */
+export function isNameOrTwin(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
+  if (end - start !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const c = bytes[start + i] === UNDERSCORE ? HYPHEN : (bytes[start + i] as number);
+    if (c !== name[i] && (c | 0x20) !== name[i]) return false;
+  }
+  return true;
+}

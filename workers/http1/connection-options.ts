@@ -13,6 +13,8 @@ const UPGRADE = lower('upgrade');
 /** Fields that no Connection field may name: leaving them out would change what the message means. */
 const PROTECTED = ['content-length', 'host', 'transfer-encoding', 'connection'].map(lower);
 
+const NO_NAMES: readonly Uint8Array[] = [];
+
 /** More names than any honest message gives: each is looked for among all fields. */
 const NOMINATED_MAX = 32;
 
@@ -60,10 +62,18 @@ export class ConnectionOptions {
     this.#nominated[2 * this.#nominatedCount++ + 1] = end;
   }
 
+  /** The names that the Connection field gave, as of `lower`. */
+  nominated(bytes: Uint8Array): readonly Uint8Array[] {
+    if (this.#nominatedCount === 0) return NO_NAMES;
+    return Array.from({ length: this.#nominatedCount }, (_, n) => {
+      const name = bytes.subarray(this.#nominated[2 * n], this.#nominated[2 * n + 1]);
+      return lower(Buffer.from(name).toString('latin1'));
+    });
+  }
+
   /** Drops the lines whose names the Connection field gave. */
   dropNominated(bytes: Uint8Array, fields: FieldTable): void {
-    for (let n = 0; n < 2 * this.#nominatedCount; n += 2) {
-      const name = lower(Buffer.from(bytes.subarray(this.#nominated[n], this.#nominated[n + 1])).toString('latin1'));
+    for (const name of this.nominated(bytes)) {
       for (let i = 0; i < fields.count; i++) {
         if (equalsIgnoringCase(bytes, fields.start(i), fields.nameEnd(i), name)) fields.drop(i);
       }

@@ -20,6 +20,7 @@ export const FAULT = {
   targetTooLong: fault(414, 'request target too long'),
   version: fault(505, 'HTTP version not supported'),
   connect: fault(501, 'CONNECT is not served'),
+  traceContent: fault(400, 'TRACE with content'),
   statusLine: fault(400, 'malformed status line'),
   lineEnd: fault(400, 'line does not end in CR LF'),
   fieldName: fault(400, 'malformed field name'),

@@ -131,6 +131,11 @@ export abstract class MessageHead {
     return this.fault === null;
   }
 
+  /** Trailer fields of these names are for this hop, too (RFC 9110 section 7.6.1). */
+  get hopTrailers(): readonly Uint8Array[] {
+    return this.connection.nominated(this.bytes);
+  }
+
   #drop(i: number): true {
     this.fields.drop(i);
     return true;

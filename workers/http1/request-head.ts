@@ -5,7 +5,7 @@
  */
 
 import { isAuthority } from './authority.ts';
-import { CLASS, CR, DIGIT, equalsIgnoringCase, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
+import { CLASS, CR, DIGIT, equalsIgnoringCase, isNameOrTwin, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
 import { FAULT, INCOMPLETE } from './errors.ts';
 import { forEachMember } from './fields.ts';
 import { type HeadLimits, MessageHead } from './message-head.ts';
@@ -37,13 +37,13 @@ const TWIN_BYTES_MIN = 14;
 const TWIN_BYTES_MAX = 17;
 
 const CONTINUE = lower('100-continue');
-const H2C = lower('h2c');
+/** Protocols in which further requests would come, that nobody here reads. */
+const NOT_TUNNELLED = ['h2c', 'http'].map(lower);
 const HTTP_SCHEME = lower('http://');
 const HTTPS_SCHEME = lower('https://');
 /** '0' stands for any digit. */
 const VERSION_LINE = Buffer.from('HTTP/0.0\r\n', 'latin1');
 const SLASH = 0x2f;
-const HYPHEN = 0x2d;
 const UNDERSCORE = 0x5f;
 const METHOD_BYTES_MAX = 32;
 const COOKIE_LINES_MAX = 32;
@@ -55,6 +55,10 @@ export class RequestHead extends MessageHead {
   isHead = false;
   /** RFC 9110 section 9.2.2: sending it twice has the effect of once. */
   isIdempotent = false;
+  /** RFC 9110 sections 9.3.1 to 9.3.8: content of such a request means nothing, and some servers do not read it. */
+  hasNoUseForContent = false;
+  /** Content comes when the server has asked for it by 100 (Continue), or when the client is tired of waiting. */
+  expectsContinue = false;
   /** The target is absolute-form; `hostStart` and `pathStart` point into it. */
   isAbsolute = false;
   /** First byte of the path in an absolute-form target; equal to targetEnd where it has none. */
@@ -124,6 +128,7 @@ export class RequestHead extends MessageHead {
     this.hostStart = this.hostEnd = 0;
     this.#hostLine = -1;
     this.cookieCount = this.forwardedForLines = 0;
+    this.expectsContinue = false;
   }
 
   protected override interpretField(i: number, nameLength: number): void {
@@ -165,7 +170,7 @@ export class RequestHead extends MessageHead {
     const { bytes, fields } = this;
     const [start, end] = [fields.start(i), fields.nameEnd(i)];
     return (
-      bytes.subarray(start, end).includes(UNDERSCORE) && NO_TWINS.some((name) => isTwinOf(bytes, start, end, name))
+      bytes.subarray(start, end).includes(UNDERSCORE) && NO_TWINS.some((name) => isNameOrTwin(bytes, start, end, name))
     );
   }
 
@@ -191,17 +196,21 @@ export class RequestHead extends MessageHead {
     if (!equalsIgnoringCase(this.bytes, this.fields.valueStart(i), this.fields.valueEnd(i), CONTINUE)) {
       this.fault = FAULT.expectation;
     } else if (this.minorVersion === 0) this.fields.drop(i);
+    else this.expectsContinue = true;
   }
 
   #interpretMethod(): boolean {
     const length = this.methodEnd - this.start;
     this.isHead = length === 4 && this.#methodIs('HEAD');
-    this.isIdempotent =
+    const isTrace = length === 5 && this.#methodIs('TRACE');
+    this.hasNoUseForContent =
       this.isHead ||
-      (length === 3 && (this.#methodIs('GET') || this.#methodIs('PUT'))) ||
+      isTrace ||
+      (length === 3 && this.#methodIs('GET')) ||
       (length === 7 && this.#methodIs('OPTIONS')) ||
-      (length === 6 && this.#methodIs('DELETE')) ||
-      (length === 5 && this.#methodIs('TRACE'));
+      (length === 6 && this.#methodIs('DELETE'));
+    this.isIdempotent = this.hasNoUseForContent || (length === 3 && this.#methodIs('PUT'));
+    if (isTrace && this.hasBody) this.fault = FAULT.traceContent;
     // no tunnel to anywhere: an edge in front of its own backends is no forward proxy
     if (length === 7 && this.#methodIs('CONNECT')) this.fault = FAULT.connect;
     return this.fault === null;
@@ -244,34 +253,27 @@ export class RequestHead extends MessageHead {
     if (!this.hasHost && this.minorVersion === 1) this.fault = FAULT.hostMissing;
     if (this.fault !== null || !this.concludeCommon()) return false;
     // RFC 9110 section 7.8: Upgrade counts only where Connection names it, and never in HTTP/1.0. With a body it is
-    // left out, because where the body ends and the tunnel begins is read differently by different servers; h2c is
-    // left out, because what follows would be requests that nobody here reads.
+    // left out, because where the body ends and the tunnel begins is read differently by different servers.
     if (!this.connection.upgrade || this.minorVersion === 0 || this.hasBody || !this.#mayUpgrade()) {
       this.upgradeStart = this.upgradeEnd = -1;
     }
     return true;
   }
 
-  /** Protocols, each a token with or without a version, and h2c not among them. */
+  /** Protocols, each a token with or without a version, and none that is HTTP among them. */
   #mayUpgrade(): boolean {
     let protocols = 0;
     let isSound = true;
     forEachMember(this.bytes, this.upgradeStart, this.upgradeEnd, (start, end) => {
       protocols++;
-      isSound &&= isProtocol(this.bytes, start, end) && !equalsIgnoringCase(this.bytes, start, end, H2C);
+      const slash = this.bytes.subarray(start, end).indexOf(SLASH);
+      const nameEnd = slash < 0 ? end : start + slash;
+      isSound &&=
+        isProtocol(this.bytes, start, end) &&
+        !NOT_TUNNELLED.some((p) => equalsIgnoringCase(this.bytes, start, nameEnd, p));
     });
     return protocols > 0 && isSound;
   }
-}
-
-/** Whether `bytes[start, end)` is `name` (from `lower`) in any letter case, '_' taken for '-'. */
-function isTwinOf(bytes: Uint8Array, start: number, end: number, name: Uint8Array): boolean {
-  if (end - start !== name.length) return false;
-  for (let i = 0; i < name.length; i++) {
-    const c = bytes[start + i] === UNDERSCORE ? HYPHEN : (bytes[start + i] as number);
-    if (c !== name[i] && (c | 0x20) !== name[i]) return false;
-  }
-  return true;
 }
 
 /** token [ "/" token ], RFC 9110 section 7.8. */

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BodyReader } from '../../../workers/http1/body-reader.ts';
+import { BodyReader, REQUEST_CHUNK_BYTES_MAX } from '../../../workers/http1/body-reader.ts';
+import { lower } from '../../../workers/http1/chars.ts';
 import { FAULT } from '../../../workers/http1/errors.ts';
 import { BODY, type BodyKind } from '../../../workers/http1/framing.ts';
 import { hexDigits } from '../../fuzz/messages.ts';
@@ -54,14 +55,48 @@ test('chunk extensions are checked and left out: they are for one hop (RFC 9112 
   assert.deepEqual([out, rest, fault], ['5\r\nhello\r\n0\r\n\r\n', 'GET', null]);
 });
 
-test('trailers go on, those that frame, route or authenticate do not (RFC 9110 section 6.5.1)', () => {
+test('trailers go on, those that frame, route, condition or authenticate do not (RFC 9110 section 6.5.1)', () => {
   const kept = 'X-Sum: 1\r\nServer-Timing:\ta \r\n';
   const names = ['Authorization', 'Connection', 'Content-Encoding', 'CONTENT-LENGTH', 'Content-Range', 'Content-Type']
     .concat(['Cookie', 'Expect', 'Host', 'Keep-Alive', 'Proxy-Connection', 'Set-Cookie', 'TE', 'Trailer'])
-    .concat(['transfer-encoding', 'Upgrade']);
+    .concat([
+      'transfer-encoding',
+      'Upgrade',
+      'Cache-Control',
+      'HTTP2-Settings',
+      'If-Match',
+      'If-None-Match',
+      'If-Range',
+    ])
+    .concat(['If-Modified-Since', 'If-Unmodified-Since', 'Max-Forwards', 'Pragma', 'Proxy-Authenticate', 'Range'])
+    .concat(['Proxy-Authorization', 'WWW-Authenticate', 'X_Forwarded_For', 'Content_length', 'transfer_encoding']);
   const left = names.map((name) => `${name}: 1\r\n`).join('');
   const { out, rest, done } = chunked(`0\r\n${left}${kept}\r\nGET`);
   assert.deepEqual([out, rest, done], [`0\r\n${kept}\r\n`, 'GET', true]);
+});
+
+test('a trailer whose name Connection has given is for this hop alone (RFC 9110 section 7.6.1)', () => {
+  const body = new BodyReader();
+  body.begin(BODY.chunked, 0, true, [lower('x-hop'), lower('another')]);
+  const text = Buffer.from('0\r\nX-HOP: 1\r\nX-Sum: 1\r\nX_Hop: 2\r\n\r\n');
+  let out = '';
+  body.read(text, 0, text.length, (bytes, start, end) => {
+    out += bytes.toString('latin1', start, end);
+  });
+  assert.equal(out, '0\r\nX-Sum: 1\r\nX_Hop: 2\r\n\r\n');
+});
+
+test('a chunk of a request is below 2^31 bytes, whatever its digits; a response may have a larger one', () => {
+  const faultOf = (size: string, body: BodyReader) => {
+    body.begin(BODY.chunked, 0, true);
+    body.read(Buffer.from(`${size}\r\n`), 0, size.length + 2, () => {});
+    return body.fault;
+  };
+  for (const size of ['80000000', '100000000', '100000005', '0000080000000']) {
+    assert.equal(faultOf(size, new BodyReader(REQUEST_CHUNK_BYTES_MAX)), FAULT.chunkSize, size);
+    assert.equal(faultOf(size, new BodyReader()), null, size);
+  }
+  assert.equal(faultOf('000007fffffff', new BodyReader(REQUEST_CHUNK_BYTES_MAX)), null);
 });
 
 const refused: readonly (readonly [string, string, unknown])[] = [

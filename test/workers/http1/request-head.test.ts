@@ -37,6 +37,17 @@ refusals('RFC 9112 section 3', [
   ['a NUL in the line is refused', line('GET /\0 HTTP/1.1'), FAULT.target],
 ]);
 
+refusals('RFC 9110 section 9.3.8', [
+  ['TRACE is read', line('TRACE / HTTP/1.1'), null],
+  ['TRACE with a length of 0 is read', 'TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', null],
+  ['TRACE with content is refused', 'TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx', FAULT.traceContent],
+  [
+    'TRACE with chunked content is refused',
+    'TRACE / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    FAULT.traceContent,
+  ],
+]);
+
 refusals('RFC 9112 section 2.3', [
   ['HTTP/2.0 is another version', line('GET / HTTP/2.0'), FAULT.version],
   ['the preface of HTTP/2 is another version', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', FAULT.version],
@@ -225,6 +236,8 @@ for (const [name, text, isUpgrade] of [
   ['an Upgrade with a length of 0 counts', requestWith([...upgrade, 'Content-Length: 0']), true],
   ['an empty Upgrade is left out', requestWith(['Upgrade:', 'Connection: upgrade']), false],
   ['an Upgrade to h2c is left out', requestWith(['Upgrade: h2c', 'Connection: upgrade']), false],
+  ['an Upgrade to h2c with a version is left out', requestWith(['Upgrade: h2c/2', 'Connection: upgrade']), false],
+  ['an Upgrade to HTTP is left out', requestWith(['Upgrade: HTTP/2.0', 'Connection: upgrade']), false],
   ['an Upgrade with a version counts', requestWith(['Upgrade: a/1.0, b', 'Connection: upgrade']), true],
   ['an Upgrade that is no token is left out', requestWith(['Upgrade: h2c\xa0', 'Connection: upgrade']), false],
   ['an Upgrade with an empty version is left out', requestWith(['Upgrade: a/', 'Connection: upgrade']), false],

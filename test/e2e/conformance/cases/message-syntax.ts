@@ -1,0 +1,55 @@
+/** RFC 9112 section 2: lines and their ends, and what stands before a request. */
+
+import { type Case, forwarded, get, group, refused, request, SMUGGLED, TAG, UNFINISHED } from '../case.ts';
+
+const GET = `GET / HTTP/1.1\r\nHost: ${TAG}\r\n`;
+
+export const MESSAGE_SYNTAX: Case[] = group('Message syntax (RFC 9112, 2)', [
+  ['a plain request', `${GET}\r\n`, forwarded(get('/', { host: TAG }))],
+  ['one empty line before the request', `\r\n${GET}\r\n`, forwarded(get())],
+  ['two empty lines before the request', `\r\n\r\n${GET}\r\n`, refused(400)],
+  ['a bare LF before the request', `\n${GET}\r\n`, refused(400)],
+  ['a bare CR before the request', `\r${GET}\r\n`, refused(400)],
+  ['white space before the request', ` ${GET}\r\n`, refused(400)],
+  ['the request line ends in a bare LF', `GET / HTTP/1.1\nHost: ${TAG}\r\n\r\n`, refused(400)],
+  ['the request line ends in a bare CR', `GET / HTTP/1.1\rHost: ${TAG}\r\n\r\n`, refused(400)],
+  ['the request line ends in CR CR LF', `GET / HTTP/1.1\r\r\nHost: ${TAG}\r\n\r\n`, refused(400)],
+  ['a field line ends in a bare LF', `GET / HTTP/1.1\r\nHost: ${TAG}\nX: y\r\n\r\n`, refused(400)],
+  ['a field line ends in a bare CR', `GET / HTTP/1.1\r\nHost: ${TAG}\rX: y\r\n\r\n`, refused(400)],
+  ['a field line ends in CR CR LF', `${GET}X: y\r\r\n\r\n`, refused(400)],
+  ['a field line ends in LF CR', `${GET}X: y\n\r\r\n\r\n`, refused(400)],
+  ['all lines end in a bare LF', `GET / HTTP/1.1\nHost: ${TAG}\n\n`, refused(400)],
+  ['all lines end in a bare CR, then a line end', `GET / HTTP/1.1\rHost: ${TAG}\r\r\r\n`, refused(400)],
+  ['the head ends in LF LF', `GET / HTTP/1.1\r\nHost: ${TAG}\n\n${SMUGGLED}`, refused(400)],
+  ['the head ends in LF CR LF', `GET / HTTP/1.1\r\nHost: ${TAG}\n\r\n${SMUGGLED}`, refused(400)],
+  ['the head ends in CR LF LF', `${GET}\n${SMUGGLED}`, refused(400)],
+  ['the head ends in CR LF CR X', `${GET}\rX${SMUGGLED}`, refused(400)],
+  ['the head ends in CR LF CR and a field', `${GET}\rX: y\r\n\r\n`, refused(400)],
+  ['white space on the line that ends the head', `${GET} \r\n\r\n${SMUGGLED}`, refused(400)],
+  ['a tab on the line that ends the head', `${GET}\t\r\n\r\n`, refused(400)],
+  ['white space between the request line and the first field', `GET / HTTP/1.1\r\n Host: ${TAG}\r\n\r\n`, refused(400)],
+  [
+    'a tab before the first field, as some strip it',
+    `${GET.slice(0, 16)}\tContent-Length: 1\r\nHost: ${TAG}\r\n\r\nX`,
+    refused(400),
+  ],
+  ['a NUL before the request', `\0${GET}\r\n`, refused(400)],
+  ['a byte order mark before the request', `\xef\xbb\xbf${GET}\r\n`, refused(400)],
+  ['a TLS hello on a plain listener', '\x16\x03\x01\x00\x05hello\r\n\r\n', refused(400)],
+  ['an SSH greeting', 'SSH-2.0-OpenSSH_9.2\r\n', refused(400)],
+  ['a PROXY protocol header', `PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n${GET}\r\n`, refused(400)],
+  ['nothing at all, and the end', '', { ...UNFINISHED, mayBegin: false }, { halfCloses: true }],
+  ['an empty line, and the end', '\r\n', { ...UNFINISHED, mayBegin: false }, { halfCloses: true }],
+  ['the end within the request line', 'GET / HT', { ...UNFINISHED, mayBegin: false }, { halfCloses: true }],
+  ['the end within the fields', GET, { ...UNFINISHED, mayBegin: false }, { halfCloses: true }],
+  ['the end within the line that ends the head', `${GET}\r`, { ...UNFINISHED, mayBegin: false }, { halfCloses: true }],
+  ['the end after the request', `${GET}\r\n`, { ...forwarded(get()), closes: true }, { halfCloses: true }],
+  ['the end within a body of known length', request(['Content-Length: 5'], 'abc'), UNFINISHED, { halfCloses: true }],
+  ['the end before a body', request(['Content-Length: 5']), UNFINISHED, { halfCloses: true }],
+  [
+    'the end within the second request',
+    `${GET}\r\n${GET}`,
+    { ...forwarded(get()), closes: true },
+    { halfCloses: true },
+  ],
+]);
