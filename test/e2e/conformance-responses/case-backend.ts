@@ -33,7 +33,7 @@ export async function caseBackend(t: TestContext): Promise<CaseBackend> {
   const backend = await rawBackend(t, (socket) => {
     let text = '';
     let bodyBytes = 0;
-    socket.setNoDelay(true);
+    socket.setNoDelay(true).setMaxListeners(0);
     socket.on('end', () => socket.end());
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1');
@@ -88,13 +88,19 @@ class Stage implements Performance {
     this.port = socket.remotePort ?? 0;
     for (const step of this.#script) {
       if (step === FIN) socket.end();
-      else if (step === RST) socket.resetAndDestroy();
+      else if (step === RST) breakOff(socket);
       else if (step === RECEIVED) await this.#received;
       else if (this.#isByteByByte) await writeBytes(socket, step);
       else socket.write(step, 'latin1');
     }
     this.#finish();
   }
+}
+
+/** A reset, unless an end is on its way already: Node never gets over the two together, and the process would not end. */
+function breakOff(socket: net.Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 async function writeBytes(socket: net.Socket, text: string): Promise<void> {

@@ -27,6 +27,8 @@ export interface ResponseCase {
   readonly isReused: boolean;
   /** The response breaks off: a client that takes what it gets for whole is deceived. */
   readonly isCut?: boolean;
+  /** What one who overlooks the fault takes for all of the content: it is not the beginning alone. */
+  readonly lenient?: string;
 }
 
 export interface CaseGroup {
