@@ -74,20 +74,22 @@ export interface SpawnOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Passed as a service manager does it, by their names. */
   readonly sockets?: readonly { readonly name: string; readonly fd: number }[];
+  /** A command that runs the program in its turn, as the last of its arguments say. */
+  readonly by?: readonly string[];
 }
 
 /** Starts `stekbal run` on `configFile`. It is killed with the test. */
 export function spawnProgram(
   t: TestContext,
   configFile: string,
-  { chaos = false, env = {}, sockets = [] }: SpawnOptions = {},
+  { chaos = false, env = {}, sockets = [], by = [] }: SpawnOptions = {},
 ): ProgramProcess {
   const args = [...(chaos ? ['--import', CHAOS] : []), MAIN, 'run', '-c', configFile];
   const stdio: StdioOptions = ['ignore', 'inherit', 'pipe', ...sockets.map(({ fd }) => fd), 'ipc'];
   const names = sockets.map(({ name }) => name).join(':');
   const passed = sockets.length === 0 ? {} : { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: names };
   // the process that they are for is known only once it runs
-  const command = sockets.length === 0 ? [] : ['/bin/sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
+  const command = sockets.length === 0 ? by : ['/bin/sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
   const [program = process.execPath, ...before] = [...command, process.execPath];
   const child = spawn(program, [...before, ...args], { stdio, env: { ...ENVIRONMENT, ...passed, ...env } });
   const log: LogLine[] = [];
