@@ -18,6 +18,8 @@ import { CLIENTS, type Client, type ResponseCase } from './response-case.ts';
 import { isSameMeaning } from './same-meaning.ts';
 
 const WAIT_MS = 10_000;
+/** A connection that is to end and does not is told from one that is slow to. */
+const CLOSE_MS = 4_000;
 const BYTE_BY_BYTE_MAX = 300;
 
 /** A plain and a TLS listener before one backend. */
@@ -41,7 +43,7 @@ async function start(t: TestContext): Promise<{ backend: CaseBackend; plain: Tar
     ].join('\n'),
   );
   const [plain = 0, secure = 0] = program.ports;
-  const traits = { waitMs: WAIT_MS, closeMs: WAIT_MS, isExact: true };
+  const traits = { waitMs: WAIT_MS, closeMs: CLOSE_MS, isExact: true };
   return { backend, plain: { port: plain, ...traits }, secure: { port: secure, isTls: true, ...traits } };
 }
 
