@@ -40,7 +40,7 @@ export async function startNameServer(t: TestContext): Promise<NameServer | null
     if (addresses !== 'silent') socket.send(answerTo(query.subarray(0, end), type, addresses), port, address);
   });
   const file = join(temporaryFolder(t), 'resolv.conf');
-  writeFileSync(file, `nameserver ${ADDRESS}\noptions timeout:5 attempts:1\n`);
+  writeFileSync(file, `nameserver ${ADDRESS}\noptions timeout:30 attempts:1\n`);
   const script = `mount --bind ${file} /etc/resolv.conf && exec "$@"`;
   return { names, asked, by: ['/usr/bin/unshare', '-rm', '/bin/sh', '-c', script, 'sh'] };
 }

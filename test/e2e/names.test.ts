@@ -47,10 +47,10 @@ test('names whose servers are silent hold up no other: those that are known serv
   for (let i = 0; i < 20; i++) assert.equal((await ask('good.test')).status, 200);
   for (const { status } of await Promise.all(hung)) assert.equal(status, 504);
   // the others wait until one of two is given up by the system
-  assert.deepEqual([...new Set(server.asked)].sort(), ['good.test', 'one.test', 'two.test']);
   assert.equal(server.asked.length, 3);
+  assert.equal(new Set(server.asked).size, 3, 'good.test, and two of those that are silent');
   const { name, reason, addresses } = await program.logged(({ msg }) => msg === 'name cannot be looked up');
-  assert.deepEqual([name, reason, addresses], ['one.test', 'ETIMEOUT', 0]);
+  assert.deepEqual([silent.includes(`${name}`), reason, addresses], [true, 'ETIMEOUT', 0]);
 });
 
 test('a name that does not exist is 502, and is said; one of several addresses takes the place of one that refuses', async (t) => {
