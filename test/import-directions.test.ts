@@ -26,16 +26,21 @@ const RULES: Readonly<Record<string, Rule>> = {
   'src/raft': { folders: [], node: false, packages: false },
   'src/stek': { folders: [], node: true, packages: false },
   'src/boards': { folders: [], node: true, packages: false },
+  'src/names': { folders: [], node: true, packages: false },
   'src/affinity': { folders: ['src/boards'], node: true, packages: false },
   // the file formats of ticket keys, and how many of them a ring holds
   'src/config': { folders: ['src/stek'], node: true, packages: true },
   'src/cluster': { folders: ['src/raft'], node: true, packages: true },
-  'src/control': { folders: inSrc('cluster', 'stek', 'affinity', 'boards', 'config'), node: true, packages: true },
+  'src/control': {
+    folders: inSrc('cluster', 'stek', 'affinity', 'boards', 'names', 'config'),
+    node: true,
+    packages: true,
+  },
   'src/admin': { folders: inSrc('control', 'config'), node: true, packages: true },
   'src/commands': { folders: inSrc(...BELOW_COMMANDS), node: true, packages: true },
   // src/main.ts
   src: { folders: inSrc('commands'), node: true, packages: true },
-  workers: { folders: inSrc('boards', 'affinity'), types: inSrc('stek'), node: true, packages: false },
+  workers: { folders: inSrc('boards', 'affinity', 'names'), types: inSrc('stek'), node: true, packages: false },
 };
 
 interface Import {

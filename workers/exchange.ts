@@ -85,6 +85,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   /** The same as long as it has not asked for the content. */
   #expectsContinue = false;
   #clientKeepsAlive = false;
+  #clientMinor: 0 | 1 = 1;
 
   constructor(client: ExchangeClient, context: ThreadContext) {
     this.#client = client;
@@ -127,6 +128,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#takenBytes = 0;
     this.#isHead = head.isHead;
     this.#isIdempotent = head.isIdempotent;
+    this.#clientMinor = head.minorVersion;
     this.#clientKeepsAlive =
       service.settings.persistClient &&
       !this.#client.isLastRequest &&
@@ -136,7 +138,7 @@ export class Exchange implements UpstreamUser, RelayHost {
       isHead: head.isHead,
       clientMinor: head.minorVersion,
       clientKeepsAlive: this.#clientKeepsAlive,
-      offersUpgrade: head.upgradeStart >= 0,
+      offeredProtocols: head.upgradeStart < 0 ? '' : latin1(bytes, head.upgradeStart, head.upgradeEnd),
     });
     const kind = head.isChunked ? BODY.chunked : head.contentLength > 0 ? BODY.length : BODY.none;
     this.#requestBody.begin(kind, head.contentLength, true, head.hopTrailers);
@@ -223,7 +225,7 @@ export class Exchange implements UpstreamUser, RelayHost {
       return;
     }
     const outcome = this.#response.onBytes(upstream.stream, bytes, start, end);
-    if (outcome === RELAY.switching) this.#switchProtocols(bytes, this.#response.past, end);
+    if (outcome === RELAY.switching) this.#switchProtocols(this.#response.rest);
     else this.#conclude(outcome);
   }
 
@@ -348,7 +350,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   }
 
   /** The response's head has gone out: from here on the two sides talk to one another. */
-  #switchProtocols(bytes: Buffer, start: number, end: number): void {
+  #switchProtocols(rest: Buffer): void {
     const upstream = this.#upstream as UpstreamConnection;
     this.#counts.answered(101);
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
@@ -363,7 +365,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#state = STATE.over;
     upstream.handOver(tunnel);
     this.#client.onTunnel(tunnel);
-    tunnel.onUpstreamBytes(bytes, start, end);
+    tunnel.onUpstreamBytes(rest, 0, rest.length);
   }
 
   #finish(): void {
@@ -417,7 +419,9 @@ export class Exchange implements UpstreamUser, RelayHost {
       this.#client.onExchangeBroken(atOnce ? BODY.untilClose : this.#response.clientKind);
       return;
     }
-    const keepAlive = this.#clientKeepsAlive && this.#requestBody.done && !this.#context.isEnding;
+    // to a client of HTTP/1.0 an answer of our own does not say that the connection stays
+    const keepAlive =
+      this.#clientKeepsAlive && this.#clientMinor === 1 && this.#requestBody.done && !this.#context.isEnding;
     this.#context.log.warn('request failed', { ...fields, status });
     this.#ended('refused', status, reason);
     const options = { close: !keepAlive, withoutBody: this.#isHead };

@@ -19,7 +19,7 @@ export const RELAY = {
   pending: 0,
   /** The response is whole, and handed on. */
   whole: 1,
-  /** The backend switches protocols; `past` is the first byte of the new one. */
+  /** The backend switches protocols; `rest` holds what has come of the new one. */
   switching: 2,
   /** The response cannot be relayed, or not to its end: `reason` says why. */
   faulty: 3,
@@ -31,7 +31,8 @@ export interface RelayTraits {
   readonly isHead: boolean;
   readonly clientMinor: 0 | 1;
   readonly clientKeepsAlive: boolean;
-  readonly offersUpgrade: boolean;
+  /** The protocols that the request offers to change to, as a list; empty: none. */
+  readonly offeredProtocols: string;
 }
 
 /** The exchange, as the relay needs it. */
@@ -49,11 +50,14 @@ export interface RelayHost {
 /** Interim responses to one request; a backend that sends more is not waited for. */
 const INTERIM_MAX = 16;
 
+const NO_BYTES = Buffer.alloc(0);
+
 export class ResponseRelay {
   /** Status of the final head that has been handed on; 0 before. */
   status = 0;
   reason = '';
-  past = 0;
+  /** Where protocols were switched, the first bytes of the new one; valid during the call alone. */
+  rest: Buffer = NO_BYTES;
   /** How the client knows the body's end. */
   clientKind: BodyKind = BODY.none;
   /** The backend keeps its connection open, and it is clear where the next response begins. */
@@ -67,7 +71,7 @@ export class ResponseRelay {
   readonly #context: ThreadContext;
   readonly #host: RelayHost;
   readonly #body = new BodyReader();
-  #traits: RelayTraits = { isHead: false, clientMinor: 1, clientKeepsAlive: false, offersUpgrade: false };
+  #traits: RelayTraits = { isHead: false, clientMinor: 1, clientKeepsAlive: false, offeredProtocols: '' };
   /** A part of a head. */
   #partial: ByteQueue | null = null;
   #interims = 0;
@@ -141,7 +145,7 @@ export class ResponseRelay {
       if (past === FAULTY) return this.#fault(`response: ${head.fault?.reason}`);
       if (!head.isInterim) {
         this.#partial = null;
-        return head.status === 101 ? this.#switch(bytes, past) : this.#respond(upstream, bytes, past, end);
+        return head.status === 101 ? this.#switch(bytes, past, end) : this.#respond(upstream, bytes, past, end);
       }
       if (head.status === 100) this.hasContinued = true;
       if (++this.#interims > INTERIM_MAX) return this.#fault('too many interim responses');
@@ -165,14 +169,15 @@ export class ResponseRelay {
     this.#client.write(`${text}\r\n`, 'latin1');
   }
 
-  #switch(bytes: Buffer, past: number): RelayOutcome {
+  #switch(bytes: Buffer, past: number, end: number): RelayOutcome {
     const head = this.#context.responseHead;
-    if (!this.#traits.offersUpgrade || head.upgradeStart < 0) return this.#fault('101 that nobody asked for');
+    const protocol = head.upgradeStart < 0 ? '' : latin1(bytes, head.upgradeStart, head.upgradeEnd);
+    if (!isOffered(protocol, this.#traits.offeredProtocols)) return this.#fault('101 that nobody asked for');
     this.#begun(101);
-    const protocol = latin1(bytes, head.upgradeStart, head.upgradeEnd);
     const text = rewriteResponse(bytes, head, BODY.none) + this.#host.cookieLine();
     this.#client.write(`${text}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
-    this.past = past;
+    // the head may have come in pieces, and then it is not the last of them that `past` is an index of
+    this.rest = bytes.subarray(past, end);
     return RELAY.switching;
   }
 
@@ -235,6 +240,16 @@ export class ResponseRelay {
   readonly #forwardFramed = (bytes: Buffer, start: number, end: number): void => {
     this.#flow?.forwardText(asChunk(latin1(bytes, start, end)));
   };
+}
+
+/** RFC 9110 section 7.8: a server switches to nothing that the request has not offered. Both are lists. */
+function isOffered(protocols: string, offered: string): boolean {
+  const known = membersOf(offered);
+  return membersOf(protocols).every((protocol) => protocol !== '' && known.includes(protocol));
+}
+
+function membersOf(list: string): string[] {
+  return list.split(',').map((member) => member.trim().toLowerCase());
 }
 
 function asChunk(content: string): string {

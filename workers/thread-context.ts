@@ -5,6 +5,7 @@
 import type { AddressBoard } from '../src/boards/address-board.ts';
 import { NO_SERVICE, type ServiceBoard } from '../src/boards/service-board.ts';
 import { GAUGES, STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
+import { NameResolver } from '../src/names/name-resolver.ts';
 import type { AccessLog } from './access-log.ts';
 import { type ConnectionLimitSettings, ConnectionLimits } from './connection-limits.ts';
 import type { HeadLimits } from './http1/message-head.ts';
@@ -34,6 +35,7 @@ export class ThreadContext {
   readonly log: ThreadLog;
   readonly ticketKeys: TicketKeys;
   readonly limits: ConnectionLimits;
+  readonly names: NameResolver;
   requestHead: RequestHead;
   responseHead: ResponseHead;
   /** Null while it is off. */
@@ -68,6 +70,7 @@ export class ThreadContext {
     this.#services = services;
     this.unservedCounts = new ServiceCounts(services.block(NO_SERVICE));
     this.log = log;
+    this.names = new NameResolver({ onChange: (...change) => tellOfName(log, ...change) });
     this.accessLog = accessLog;
     this.ticketKeys = ticketKeys;
     this.headBytesMax = limits.headBytesMax;
@@ -115,4 +118,9 @@ export class ThreadContext {
     this.#counts[service] = counts;
     return counts;
   }
+}
+
+function tellOfName(log: ThreadLog, name: string, reason: string | null, addresses: number): void {
+  if (reason === null) log.info('name is looked up again', { name, addresses });
+  else log.warn('name cannot be looked up', { name, reason, addresses });
 }

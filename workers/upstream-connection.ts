@@ -54,6 +54,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
     this.stream = net.connect({
       host: node.host,
       port: node.port,
+      lookup: context.names.lookup,
       noDelay: true,
       allowHalfOpen: true,
       highWaterMark: HIGH_WATERMARK,

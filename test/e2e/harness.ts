@@ -85,13 +85,15 @@ export interface SpawnOptions {
   readonly sockets?: readonly { readonly name: string; readonly fd: number }[];
   /** Descriptors that it may have open. */
   readonly openFilesMax?: number;
+  /** A command that runs the program in its turn, as the last of its arguments say. */
+  readonly by?: readonly string[];
 }
 
 /** Starts `stekbal run` on `configFile`. It is killed with the test. */
 export function spawnProgram(
   t: Lifetime,
   configFile: string,
-  { chaos = false, imports = [], env = {}, sockets = [], detached = false, openFilesMax }: SpawnOptions = {},
+  { chaos = false, imports = [], env = {}, sockets = [], detached = false, openFilesMax, by = [] }: SpawnOptions = {},
 ): ProgramProcess {
   const preloads = [...(chaos ? [CHAOS] : []), ...imports].flatMap((url) => ['--import', url]);
   const args = [...preloads, MAIN, 'run', '-c', configFile];
@@ -101,7 +103,7 @@ export function spawnProgram(
   // the process that they are for is known only once it runs
   const pid = sockets.length === 0 ? '' : 'LISTEN_PID=$$ ';
   const limit = openFilesMax === undefined ? '' : `ulimit -n ${openFilesMax}; `;
-  const command = pid + limit === '' ? [] : ['/bin/sh', '-c', `${limit}${pid}exec "$@"`, 'sh'];
+  const command = pid + limit === '' ? by : ['/bin/sh', '-c', `${limit}${pid}exec "$@"`, 'sh', ...by];
   const [program = process.execPath, ...before] = [...command, process.execPath];
   const child = spawn(program, [...before, ...args], { stdio, detached, env: { ...ENVIRONMENT, ...passed, ...env } });
   const log: LogLine[] = [];

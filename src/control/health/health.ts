@@ -8,12 +8,13 @@
  */
 
 import type { PoolConfig } from '../../config/config.ts';
+import { NameResolver } from '../../names/name-resolver.ts';
 import type { Log } from '../log.ts';
 import type { Pools } from '../pools.ts';
 import type { HealthStatus } from '../status.ts';
 import { CheckSchedule } from './check-schedule.ts';
 import { PoolHealth, type PoolHealthCounts } from './pool-health.ts';
-import { type StartProbe, startProbe } from './probe.ts';
+import { probeWith, type StartProbe } from './probe.ts';
 
 /** That there are too many checks is said at most this often. */
 const LATE_WARNING_MS = 60_000;
@@ -34,10 +35,13 @@ export class Health {
   readonly #schedule = new CheckSchedule((byMs) => this.#onLate(byMs));
   readonly #pools = new Map<string, PoolHealth>();
   #warnedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #startProbe: StartProbe;
   #isStopped = false;
 
   constructor(options: HealthOptions) {
     this.#options = options;
+    // that a name is in trouble shows in the state of its node, and is said there
+    this.#startProbe = options.startProbe ?? probeWith(new NameResolver({ onChange: () => {} }).lookup);
   }
 
   /** One a pool, in the order in which they came. */
@@ -96,7 +100,7 @@ export class Health {
       nodes: () => pools.nodes(name) ?? [],
       setState: (address, state) => pools.setState(name, address, state),
       schedule: this.#schedule,
-      startProbe: this.#options.startProbe ?? startProbe,
+      startProbe: this.#startProbe,
       random,
       log,
     });

@@ -38,14 +38,18 @@ const INTERIMS_MAX = 16;
 const PASSED: CheckResult = { result: 'passed', reason: '' };
 const agent = new http.Agent({ keepAlive: false });
 
-export const startProbe: StartProbe = (target, check, onDone) => {
-  const at = { host: target.host, port: check.port ?? target.port };
-  return check.http === null ? connect(at, check, onDone) : request(at, target, check, check.http, onDone);
-};
+/** `lookup` is asked for the addresses of nodes that have names. */
+export function probeWith(lookup: net.LookupFunction): StartProbe {
+  return (target, check, onDone) => {
+    const at = { host: target.host, port: check.port ?? target.port, lookup };
+    return check.http === null ? connect(at, check, onDone) : request(at, target, check, check.http, onDone);
+  };
+}
 
 interface Address {
   readonly host: string;
   readonly port: number;
+  readonly lookup: net.LookupFunction;
 }
 
 function connect(at: Address, { timeoutMs }: HealthCheckConfig, onDone: (result: CheckResult) => void): Running {

@@ -1,13 +1,16 @@
 /** One check against real servers, good and hostile. */
 
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import type net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { HealthCheckConfig, HttpCheckConfig } from '../../../src/config/config.ts';
-import { type CheckResult, startProbe } from '../../../src/control/health/probe.ts';
+import { type CheckResult, probeWith } from '../../../src/control/health/probe.ts';
 import { type Backend, DEAD_ADDRESSES, deafAddress, httpBackend, rawBackend } from '../../e2e/harness.ts';
+
+const startProbe = probeWith(dns.lookup as net.LookupFunction);
 
 const HTTP: HttpCheckConfig = { method: 'GET', path: '/', host: null, expectedStatus: [{ from: 200, to: 399 }] };
 const CHECK: HealthCheckConfig = {

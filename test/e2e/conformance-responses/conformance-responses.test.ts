@@ -1,0 +1,98 @@
+/**
+ * Hostile and broken backends, through the real program: what each client gets, byte by byte, that no byte of it reaches
+ * another, and that a connection which cannot be trusted serves no other request.
+ */
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { createAuthority } from '../../cluster/certificates.ts';
+import { startSound, temporaryFolder } from '../harness.ts';
+import { beforeHead, earlyResponses, truncations } from './broken.ts';
+import { type CaseBackend, caseBackend } from './case-backend.ts';
+import { behindResponses, onIdle } from './extra-bytes.ts';
+import { GROUPS } from './groups.ts';
+import { observe, seenOf, type Target } from './observe.ts';
+import { CLIENTS, type Client, type ResponseCase } from './response-case.ts';
+import { isSameMeaning } from './same-meaning.ts';
+
+const WAIT_MS = 10_000;
+/** A connection that is to end and does not is told from one that is slow to. */
+const CLOSE_MS = 4_000;
+const BYTE_BY_BYTE_MAX = 300;
+
+/** A plain and a TLS listener before one backend. */
+async function start(t: TestContext): Promise<{ backend: CaseBackend; plain: Target; secure: Target }> {
+  const backend = await caseBackend(t);
+  const folder = temporaryFolder(t);
+  const { certificate, key } = createAuthority('sites').issue('/CN=localhost', { names: ['localhost'] });
+  writeFileSync(join(folder, 'site.pem'), certificate);
+  writeFileSync(join(folder, 'site.key'), key);
+  const files = `{cert_file: ${join(folder, 'site.pem')}, key_file: ${join(folder, 'site.key')}}`;
+  const program = await startSound(
+    t,
+    [
+      'workers: 1',
+      'listeners:',
+      '  - {address: "127.0.0.1:0", service: web}',
+      `  - {address: "127.0.0.1:0", service: web, tls: {certificates: [${files}]}}`,
+      `pools: {demo: {nodes: ["${backend.address}"]}}`,
+      'services: {web: {pool: demo, max_fails: 0}}',
+      '',
+    ].join('\n'),
+  );
+  const [plain = 0, secure = 0] = program.ports;
+  const traits = { waitMs: WAIT_MS, closeMs: CLOSE_MS, isExact: true };
+  return { backend, plain: { port: plain, ...traits }, secure: { port: secure, isTls: true, ...traits } };
+}
+
+async function check(
+  target: Target,
+  backend: CaseBackend,
+  one: ResponseCase,
+  client: Client,
+  isByteByByte = false,
+): Promise<void> {
+  const expected = one.seen(client);
+  if (expected === null) return;
+  const observation = await observe(target, backend, one, client, isByteByByte);
+  const where = `${one.name}, to HTTP/${client}`;
+  const seen = seenOf(observation);
+  // where the bytes come one by one, a body may reach the client in other pieces
+  const isSame = isByteByByte && isSameMeaning(seen, expected, one.request?.method ?? 'GET');
+  if (!isSame) assert.deepEqual(seen, expected, where);
+  assert.equal(observation.leaked, '', where);
+  assert.equal(observation.isReused, one.isReused, `${where}: the connection is used again`);
+}
+
+for (const client of CLIENTS) {
+  test(`a client of HTTP/${client} gets what it should of each response, and no other client does`, async (t) => {
+    const { backend, plain } = await start(t);
+    for (const { name, cases } of GROUPS) {
+      await t.test(name, async () => {
+        for (const one of cases) await check(plain, backend, one, client);
+      });
+    }
+  });
+}
+
+test('a response that comes byte by byte means the same', async (t) => {
+  const { backend, plain } = await start(t);
+  for (const { cases } of GROUPS) {
+    for (const one of cases) {
+      if (bytesOf(one) <= BYTE_BY_BYTE_MAX) await check(plain, backend, one, '1.1', true);
+    }
+  }
+});
+
+test('over TLS a client sees that a response breaks off, and gets no byte of another', async (t) => {
+  const { backend, secure } = await start(t);
+  for (const { cases } of [beforeHead, truncations, earlyResponses, behindResponses, onIdle]) {
+    for (const one of cases) for (const client of CLIENTS) await check(secure, backend, one, client);
+  }
+});
+
+function bytesOf({ script }: ResponseCase): number {
+  return script.reduce<number>((sum, step) => sum + (typeof step === 'string' ? step.length : 0), 0);
+}
