@@ -143,8 +143,8 @@ export function hello({ serverId = PEER_ID, to = 1 }: { serverId?: ServerId; to?
   return frame(encodeFrame({ type: 'hello', version: 1, serverId, to, announce: announceOf(serverId) }));
 }
 
-export function connect(t: TestContext, port: number): net.Socket {
-  const socket = net.connect({ port, host: HOST });
+export function connect(t: TestContext, port: number, options: { localAddress?: string } = {}): net.Socket {
+  const socket = net.connect({ port, host: HOST, ...options });
   socket.on('error', () => {}).resume();
   t.after(() => socket.destroy());
   return socket;
