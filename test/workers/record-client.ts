@@ -28,6 +28,8 @@ export interface RecordClient {
   seal(type: number, content: Uint8Array): Buffer;
   /** A KeyUpdate, after which records are sealed with the next keys. TLS 1.3 alone. */
   keyUpdate(): Buffer;
+  /** Records are sealed with the next keys from now on. TLS 1.3 alone. */
+  useNextKeys(): void;
   /** Writes; resolves once the kernel has taken all of it, or the connection is gone. */
   send(bytes: Uint8Array): Promise<void>;
 }
@@ -82,6 +84,9 @@ export async function connectRecords(
       const record = sealer.seal(RECORD_TYPE.handshake, KEY_UPDATE);
       if (sealer instanceof Sealer13) sealer.update();
       return record;
+    },
+    useNextKeys: () => {
+      if (sealer instanceof Sealer13) sealer.update();
     },
     send: (bytes) =>
       new Promise((resolve) => {
