@@ -1,9 +1,10 @@
 /**
- * Who may begin a TLS handshake at the port for peers. A handshake costs this thread half a millisecond, whoever asks for
- * it and however little that costs them: without a bound, strangers could keep it from its heartbeats. Main thread.
+ * Who may begin a TLS handshake at the port for peers. A handshake costs this thread half a millisecond, and one with a chain
+ * of 100 KiB of certificates 20 ms, whoever asks for it and however little that costs them: without a bound, strangers could
+ * keep it from its heartbeats. Main thread.
  *
- * The addresses at which the other servers are dialled have a rate each; all other addresses have one together, since a
- * server may be seen from another address than the one at which it listens.
+ * The other servers have a rate each, at the address at which they are dialled and at the one from which they have come in
+ * before, which may be another. All other addresses have a rate together.
  */
 
 import { isIPv6, SocketAddress } from 'node:net';
@@ -11,14 +12,15 @@ import { type Rate, TokenBucket } from './token-bucket.ts';
 import type { ServerId } from './types.ts';
 
 export interface DoorLimits {
-  /** Handshakes from the address of each listed server. It dials one connection, and backs off. */
+  /** Handshakes from the addresses of each listed server. It dials one connection, and backs off. */
   readonly peerRate: Rate;
   /** Handshakes from all other addresses together. */
   readonly strangerRate: Rate;
 }
 
 interface Expected {
-  address: string;
+  dialledAt: string | null;
+  heardFrom: string | null;
   readonly bucket: TokenBucket;
 }
 
@@ -36,13 +38,13 @@ export class PeerDoor {
   }
 
   /** `serverId` is dialled at `address`, an IP address: it may come from there. */
-  expect(serverId: ServerId, address: string): void {
-    const known = this.#expected.get(serverId);
-    if (known !== undefined) known.address = plain(address);
-    else {
-      const bucket = new TokenBucket(this.#limits.peerRate, this.#now());
-      this.#expected.set(serverId, { address: plain(address), bucket });
-    }
+  dialled(serverId: ServerId, address: string): void {
+    this.#of(serverId).dialledAt = plain(address);
+  }
+
+  /** `serverId` has come in from `address`, with a certificate and a hello. */
+  heard(serverId: ServerId, address: string): void {
+    this.#of(serverId).heardFrom = plain(address);
   }
 
   /** Servers that are not among `serverIds` are expected no more. */
@@ -50,10 +52,10 @@ export class PeerDoor {
     for (const serverId of this.#expected.keys()) if (!serverIds.has(serverId)) this.#expected.delete(serverId);
   }
 
-  /** Whether a listed server is dialled at `address`. */
+  /** Whether a listed server may come from `address`. */
   expects(address: string): boolean {
     const wanted = plain(address);
-    for (const expected of this.#expected.values()) if (expected.address === wanted) return true;
+    for (const expected of this.#expected.values()) if (isAt(expected, wanted)) return true;
     return false;
   }
 
@@ -64,12 +66,25 @@ export class PeerDoor {
     let isExpected = false;
     // several servers on one machine come from one address, each with a rate of its own
     for (const expected of this.#expected.values()) {
-      if (expected.address !== wanted) continue;
+      if (!isAt(expected, wanted)) continue;
       if (expected.bucket.take(nowMs)) return true;
       isExpected = true;
     }
     return !isExpected && this.#strangers.take(nowMs);
   }
+
+  #of(serverId: ServerId): Expected {
+    const known = this.#expected.get(serverId);
+    if (known !== undefined) return known;
+    const bucket = new TokenBucket(this.#limits.peerRate, this.#now());
+    const expected: Expected = { dialledAt: null, heardFrom: null, bucket };
+    this.#expected.set(serverId, expected);
+    return expected;
+  }
+}
+
+function isAt({ dialledAt, heardFrom }: Expected, address: string): boolean {
+  return dialledAt === address || heardFrom === address;
 }
 
 /** As the kernel writes it, and IPv4 as such on a socket that serves both. */

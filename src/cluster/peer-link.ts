@@ -81,7 +81,7 @@ export class PeerLink {
     });
     this.#socket = socket;
     this.#why = 'closed by the other end; its log says why';
-    socket.on('connectionAttempt', (address: string) => door.expect(this.server.serverId, address));
+    socket.on('connectionAttempt', (address: string) => door.dialled(this.server.serverId, address));
     socket.setNoDelay(true);
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#why = error.code ?? error.message;

@@ -200,6 +200,7 @@ export class PeerServer {
         established = { connection, lastPongAtMs: performance.now() };
         this.#noLongerSilent(silent);
         socket.setTimeout(this.#context.limits.idleTimeoutMs, () => socket.destroy());
+        if (socket.remoteAddress !== undefined) this.#context.door.heard(from, socket.remoteAddress);
         return this.#establish(from, established, frame);
       },
     });

@@ -158,7 +158,12 @@ export interface FakePeer {
 }
 
 /** Dials as an attacker, or as a peer. */
-export function dial(t: TestContext, port: number, leaf: Leaf | null, options: tls.ConnectionOptions = {}): FakePeer {
+export function dial(
+  t: TestContext,
+  port: number,
+  leaf: Leaf | null,
+  options: tls.ConnectionOptions & { localAddress?: string } = {},
+): FakePeer {
   const identity = leaf === null ? {} : { cert: leaf.certificate, key: leaf.key };
   const ca = authority.certificate;
   const socket = tls.connect({ port, host: HOST, ca, checkServerIdentity: () => undefined, ...identity, ...options });

@@ -314,6 +314,19 @@ test('strangers are let in at a rate of their own, and the others come in meanwh
   assert.match(String(line.fields.address), /^127\.0\.0\.2:\d+$/);
 });
 
+test('a listed server that comes from another address than it is dialled at comes in again while strangers do not', async (t) => {
+  const strangerRate = { perSecond: 1 / 3600, burst: 2 };
+  const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, strangerRate } } });
+  const first = dial(t, a.port, LEAF, STRANGER);
+  first.socket.write(hello());
+  await eventually(() => first.frames.length > 0, 'a hello');
+  const strangers = Array.from({ length: 3 }, () => connect(t, a.port, { localAddress: '127.0.0.3' }));
+  await eventually(() => strangers.filter(({ closed }) => closed).length === 2, 'no more strangers');
+  const again = dial(t, a.port, LEAF, STRANGER);
+  again.socket.write(hello());
+  await eventually(() => again.frames.length > 0, 'a hello');
+});
+
 test("a listed server's address has a rate too", async (t) => {
   const peerRate = { perSecond: 1 / 3600, burst: 5 };
   const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, peerRate } } });
