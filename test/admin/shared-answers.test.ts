@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SharedAnswers } from '../../src/admin/shared-answers.ts';
+import { exchange } from '../e2e/harness.ts';
+import { startAdmin } from './admin-harness.ts';
 
 /** Makes that keep the thread busy for `ms`. */
 function busy(ms: number) {
@@ -54,3 +56,24 @@ test('an answer that fails is the failure of those who shared it, and of nobody 
   assert.equal(await text(other), 'well');
   assert.equal(await text(answers.get('x', () => 'again')), 'again');
 });
+
+for (const [path, method] of [
+  ['/metrics', 'metrics'],
+  ['/status', 'status'],
+] as const) {
+  test(`GET ${path} is made a few times for a hundred who ask at once`, async (t) => {
+    const { edge, port } = await startAdmin(t);
+    const costly = busy(5);
+    const make = edge[method].bind(edge) as () => never;
+    edge[method] = () => {
+      costly.make();
+      return make();
+    };
+    const bytes = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    const beganMs = performance.now();
+    const answers = await Promise.all(Array.from({ length: 100 }, () => exchange(port, bytes)));
+    const tookMs = performance.now() - beganMs;
+    for (const answer of answers) assert.match(answer, /^HTTP\/1\.1 200 /);
+    assert.ok(costly.made() * 5 * 20 <= tookMs + 2 * 5 * 20, `${costly.made()} in ${tookMs} ms`);
+  });
+}
