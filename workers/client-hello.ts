@@ -18,7 +18,7 @@ export type HelloOutcome = (typeof HELLO)[keyof typeof HELLO];
 
 /** Of all that comes before the hello is whole. One with post-quantum key shares has 2 KiB. */
 export const HELLO_BYTES_MAX = 64 * 1024;
-/** Every read looks at all records again: this keeps a hello that comes byte by byte cheap. */
+/** Every read walks over all records again: this keeps a hello that comes byte by byte cheap. */
 const RECORDS_MAX = 64;
 
 const RECORD = { handshake: 22, majorVersion: 3, headerBytes: 5, bytesMax: 1 << 14 } as const; // RFC 8446 section 5.1
@@ -38,6 +38,8 @@ export class ClientHello {
   #bytes: Uint8Array = NO_BYTES;
   #pos = 0;
   #end = 0;
+  /** The first bytes of the message, as far as they have come. */
+  readonly #header = new Uint8Array(MESSAGE_HEADER_BYTES);
 
   /** Reads a connection's first bytes, `bytes[0, end)`. The fields hold once the outcome is HELLO.whole. */
   read(bytes: Uint8Array, end: number): HelloOutcome {
@@ -52,7 +54,7 @@ export class ClientHello {
     return outcome;
   }
 
-  /** Gathers the handshake bytes of all records that are there: in place where that is one, as mostly. */
+  /** Walks over all records that are there. Their bytes are gathered once, when the message is whole. */
   #findMessage(bytes: Uint8Array, end: number): HelloOutcome {
     let records = 0;
     let gathered = 0;
@@ -62,7 +64,11 @@ export class ClientHello {
       if (start >= end) return this.#judge(bytes, records, gathered, true, end);
       if (++records > RECORDS_MAX) return HELLO.notTls;
       pos = start + uint16(bytes, start - 2);
-      gathered += Math.min(pos, end) - start;
+      const fragment = Math.min(pos, end) - start;
+      for (let i = 0; i < fragment && gathered + i < MESSAGE_HEADER_BYTES; i++) {
+        this.#header[gathered + i] = bytes[start + i] as number;
+      }
+      gathered += fragment;
       if (pos >= end) return this.#judge(bytes, records, gathered, true, end);
     }
     return records === 0 ? HELLO.notTls : this.#judge(bytes, records, gathered, false, end);
@@ -70,17 +76,15 @@ export class ClientHello {
 
   /** `canGoOn`: nothing stands behind the `gathered` bytes that could not belong to the message's next record. */
   #judge(bytes: Uint8Array, records: number, gathered: number, canGoOn: boolean, end: number): HelloOutcome {
+    const length = gathered < MESSAGE_HEADER_BYTES ? -1 : uint24(this.#header, 1);
+    const isOther = gathered > 0 && this.#header[0] !== CLIENT_HELLO;
+    if (!isOther && length > HELLO_BYTES_MAX) return HELLO.notTls;
+    const isWhole = length >= 0 && gathered >= MESSAGE_HEADER_BYTES + length;
+    if (!isOther && !isWhole && canGoOn) return end < HELLO_BYTES_MAX ? HELLO.incomplete : HELLO.notTls;
     this.#bytes = records > 1 ? joinRecords(bytes, gathered) : bytes;
     this.#pos = records > 1 ? 0 : RECORD.headerBytes;
     this.#end = this.#pos + gathered;
-    if (gathered > 0 && this.#bytes[this.#pos] !== CLIENT_HELLO) return HELLO.whole;
-    if (gathered >= MESSAGE_HEADER_BYTES) {
-      const length = uint24(this.#bytes, this.#pos + 1);
-      if (length > HELLO_BYTES_MAX) return HELLO.notTls;
-      if (gathered >= MESSAGE_HEADER_BYTES + length) return HELLO.whole;
-    }
-    if (!canGoOn) return HELLO.whole;
-    return end < HELLO_BYTES_MAX ? HELLO.incomplete : HELLO.notTls;
+    return HELLO.whole;
   }
 
   /** False where the message is not a well-formed hello. */

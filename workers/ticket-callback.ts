@@ -34,6 +34,8 @@ export interface TicketScope {
   readonly tag: number;
   /** Its clients offer TLS 1.3, so that is what they get. */
   readonly isTls13: boolean;
+  /** Its sessions stand for a client's certificate. */
+  readonly vouches: boolean;
 }
 
 const TICKET = { refused: 0, taken: 1, renewed: 2 } as const;
@@ -92,11 +94,14 @@ export class Tickets {
   }
 
   /**
-   * A TLS 1.3 client uses a ticket once, and gets none on resumption unless we say so. A TLS 1.2 client keeps its ticket
-   * until that is worth replacing: not for a key that is newer than the active one.
+   * A TLS 1.3 client uses a ticket once, and gets none on resumption unless we say so. Each begins anew there, so that one
+   * which stands for a certificate is not renewed: it would do so for ever, and its client never show again that it has the
+   * key (RFC 8446 section 4.6.1). A TLS 1.2 client keeps its ticket until that is worth replacing: not for a key that is
+   * newer than the active one.
    */
-  #renews({ isTls13 }: TicketScope, { stage }: HeldKey): boolean {
-    return this.#keys.encrypting !== null && (isTls13 || stage === STAGE_RETIRING);
+  #renews({ isTls13, vouches }: TicketScope, { stage }: HeldKey): boolean {
+    if (this.#keys.encrypting === null) return false;
+    return isTls13 ? !vouches : stage === STAGE_RETIRING;
   }
 
   #isOfAnotherGroup(own: number, iv: Buffer): boolean {

@@ -79,14 +79,15 @@ export class TlsContexts {
   }
 
   #create(group: CertificateGroup, isTls13: boolean): SecureContext {
-    const { secureOptions = 0, ...tickets } = this.#tickets.options({ tag: group.tag, isTls13 }, this.settings);
+    const scope: TicketScope = { tag: group.tag, isTls13, vouches: this.settings.clientCa !== null };
+    const { secureOptions = 0, ...tickets } = this.#tickets.options(scope, this.settings);
     const options = contextOptions(this.settings, group.certificates, isTls13);
     const context = createSecureContext({
       ...options,
       ...tickets,
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | secureOptions,
     });
-    this.#tickets.install(context, { tag: group.tag, isTls13 });
+    this.#tickets.install(context, scope);
     return context;
   }
 }

@@ -6,12 +6,13 @@
 import type { CertificateSettings, TlsSettings } from '../src/boards/listener-task.ts';
 import type { AcceptedStream } from './accept.ts';
 import type { StreamOwner } from './byte-stream.ts';
+import { RecordWatch } from './record-watch.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Tickets } from './ticket-callback.ts';
 import { chooseTicketSupport, type TicketProver } from './ticket-support.ts';
 import { TlsAcceptor } from './tls-accept.ts';
 import { type TicketSupport, TlsContexts } from './tls-contexts.ts';
-import { CAN_OWN_HANDLES } from './tls-stream.ts';
+import { CAN_OWN_HANDLES, type TlsStream } from './tls-stream.ts';
 
 const FALLBACK =
   'the ticket callback does not work on this Node: one key at a time, so each rotation ends all TLS sessions';
@@ -30,12 +31,14 @@ export class TlsListeners {
   readonly #context: ThreadContext;
   readonly #means: TlsMeans;
   readonly #tickets: Tickets;
+  readonly #records: RecordWatch;
   #support: Promise<TicketSupport> | null = null;
   readonly #acceptors = new Set<TlsAcceptor>();
 
   constructor(context: ThreadContext, means: TlsMeans = {}) {
     this.#context = context;
     this.#means = means;
+    this.#records = new RecordWatch(context);
     this.#tickets = new Tickets(context.ticketKeys, (stat) => context.count(stat));
   }
 
@@ -51,7 +54,10 @@ export class TlsListeners {
       context: this.#context,
       tickets: this.#tickets,
       contexts,
-      onSecure,
+      onSecure: (stream) => {
+        this.#records.add(stream as TlsStream);
+        return onSecure(stream);
+      },
       onHandshakeOver: () => this.onHandshakeOver(),
       ownsHandles: this.#means.ownsHandles ?? CAN_OWN_HANDLES,
     });

@@ -41,6 +41,8 @@ interface Internals {
 
 interface TlsWrap {
   receive(bytes: Uint8Array): void;
+  /** Sealed bytes that the socket has not taken. */
+  readonly writeQueueSize?: number;
   verifyError(): { code?: string; message: string } | null | undefined;
   close(onClosed: () => void): void;
   reset?(onClosed: () => void): number;
@@ -103,6 +105,17 @@ export class TlsStream extends TLSSocket implements AcceptedStream {
   /** `bytes[0, length)` came. For Node to call. */
   onBytes(bytes: Buffer, length: number): void {
     this.#owner?.onBytes(bytes, 0, length);
+  }
+
+  /** Of all records so far, those of the handshake too. */
+  get bytesOnWire(): number {
+    if (this.#shell !== null) return this.#shell.bytesRead;
+    return (this as unknown as Internals)._tlsOptions.adopted?.bytesRead ?? 0;
+  }
+
+  /** Sealed bytes that wait for the socket: OpenSSL's own messages too, which `writableLength` does not count. */
+  get bytesSealed(): number {
+    return (this as unknown as Internals)._handle?.writeQueueSize ?? 0;
   }
 
   /** Takes bytes that were read from the handle before. */

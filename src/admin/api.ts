@@ -9,10 +9,11 @@ import { PACKAGE } from '../config/package-folder.ts';
 import type { MetricsView } from '../control/metrics-view.ts';
 import type { Readiness, ReloadResult } from '../control/reload-result.ts';
 import type { EdgeStatus, KeysStatus } from '../control/status.ts';
-import { describeError } from './errors.ts';
+import { describeError, JSON_TYPE } from './errors.ts';
 import { Metrics } from './metrics.ts';
 import { patiently } from './patiently.ts';
 import { definePoolRoutes, type PoolsPort } from './pool-routes.ts';
+import { SharedAnswers } from './shared-answers.ts';
 
 /** What the API shows and changes: an edge. */
 export interface AdminPort {
@@ -66,12 +67,16 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
     return reply.code(isReady ? 200 : 503).send(isStranger ? { isReady } : { isReady, reasons });
   });
 
-  app.get('/status', () => port.status());
+  const answers = new SharedAnswers();
+  app.get('/status', (_request, reply) => {
+    reply.type(JSON_TYPE);
+    return answers.get('status', () => JSON.stringify(port.status()));
+  });
 
   const metrics = new Metrics(() => port.metrics());
   app.get('/metrics', (_request, reply) => {
     reply.type(metrics.contentType);
-    return metrics.render();
+    return answers.get('metrics', () => metrics.render());
   });
 
   app.post('/reload', async (request, reply) => {
@@ -84,7 +89,7 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
   app.post('/keys/rotate', (request) => patiently(request, port.keys.rotate()));
   app.post('/keys/revoke', (request) => patiently(request, port.keys.revoke()));
 
-  definePoolRoutes(app, port.pools);
+  definePoolRoutes(app, port.pools, answers);
 
   app.get('/openapi.yaml', (_request, reply) => reply.type('application/yaml').send(readFileSync(OPENAPI)));
 }

@@ -15,7 +15,7 @@ export interface ApiError {
   readonly message: string;
 }
 
-const JSON_TYPE = 'application/json; charset=utf-8';
+export const JSON_TYPE = 'application/json; charset=utf-8';
 
 const STATUS_OF: Readonly<Record<PoolError['code'] | KeyError['code'], number>> = {
   'unknown-pool': 404,

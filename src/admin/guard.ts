@@ -18,6 +18,8 @@ export interface Asked {
   readonly method: string;
   readonly httpVersion: string;
   readonly headers: IncomingHttpHeaders;
+  /** How many Host headers there are; `headers` has the first. */
+  readonly hosts: number;
   /** For the dashboard's page, which holds no data and changes nothing. */
   readonly isPage: boolean;
 }
@@ -32,6 +34,7 @@ export function refusalOf(asked: Asked, address: ListenAddress, token: string | 
   if (headers.host === undefined && asked.httpVersion === '1.1') {
     return { status: 400, code: 'bad-request', message: 'the Host header is missing' };
   }
+  if (asked.hosts > 1) return { status: 400, code: 'bad-request', message: 'there is more than one Host header' };
   const hosts = hostsOf(address);
   if (token === null && !hosts.includes(hostName(headers.host ?? ''))) {
     return forbidden('foreign-host', `the Host header names another host; use one of ${hosts.join(', ')}`);

@@ -5,9 +5,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { parseNodeAddress } from '../config/addresses.ts';
 import type { EditResult, PoolEditor } from '../control/pool-editor.ts';
-import { BadRequest, wanted } from './errors.ts';
+import { BadRequest, JSON_TYPE, wanted } from './errors.ts';
 import { parseChangeRequest, parseNodeRequest, parseOffset, parseScope } from './node-request.ts';
 import { patiently } from './patiently.ts';
+import type { SharedAnswers } from './shared-answers.ts';
 
 export type PoolsPort = Pick<PoolEditor, 'list' | 'page' | 'node' | 'set' | 'change' | 'remove' | 'reset'>;
 
@@ -21,11 +22,16 @@ interface OfNode {
   Querystring: { local?: unknown };
 }
 
-export function definePoolRoutes(app: FastifyInstance, pools: PoolsPort): void {
-  app.get('/pools', () => ({ pools: pools.list() }));
+export function definePoolRoutes(app: FastifyInstance, pools: PoolsPort, answers: SharedAnswers): void {
+  app.get('/pools', (_request, reply) => {
+    reply.type(JSON_TYPE);
+    return answers.get('pools', () => JSON.stringify({ pools: pools.list() }));
+  });
 
-  app.get<OfPool>('/pools/:name/nodes', ({ params: { name }, query }) => {
-    return pools.page(name, wanted(parseOffset(query.offset)));
+  app.get<OfPool>('/pools/:name/nodes', ({ params: { name }, query }, reply) => {
+    const offset = wanted(parseOffset(query.offset));
+    reply.type(JSON_TYPE);
+    return answers.get(`nodes ${offset} ${name}`, () => JSON.stringify(pools.page(name, offset)));
   });
 
   app.post<OfPool>('/pools/:name/nodes', (request) => {

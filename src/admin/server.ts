@@ -15,26 +15,38 @@ import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
 import type { AdminSocket } from '../control/systemd/passed-sockets.ts';
 import { type AdminPort, defineApi } from './api.ts';
+import { limitConnections } from './connections.ts';
 import { defineDashboard } from './dashboard/serve.ts';
 import { refuseExpectation, refuseUnparsed, refuseUnrouted } from './errors.ts';
 import { EventStreams } from './events.ts';
 import { refusalOf } from './guard.ts';
 import { readToken } from './token-file.ts';
 
-const LIMITS = {
+export interface AdminLimits {
+  readonly bodyBytesMax: number;
+  readonly headBytesMax: number;
+  /** Of a path's part: a node's address, percent-encoded. */
+  readonly paramCharsMax: number;
+  readonly connectionsMax: number;
+  readonly headTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** What is in flight when it closes. */
+  readonly closeTimeoutMs: number;
+}
+
+const LIMITS: AdminLimits = {
   bodyBytesMax: 16 * 1024,
   headBytesMax: 16 * 1024,
-  /** Of a path's part: a node's address, percent-encoded. */
   paramCharsMax: 1024,
-  /** Of a header, in a log line. */
-  loggedCharsMax: 100,
   connectionsMax: 128,
   headTimeoutMs: 5_000,
   requestTimeoutMs: 10_000,
   idleTimeoutMs: 5_000,
-  /** What is in flight when it closes. */
   closeTimeoutMs: 1_000,
-} as const;
+};
+/** Of a header, in a log line. */
+const LOGGED_CHARS_MAX = 100;
 const TIMEOUT_CHECK_MS = 1_000;
 const HEADERS = {
   // maxRequestsPerSocket says so too, and leaves the connection open
@@ -44,7 +56,15 @@ const HEADERS = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 } as const;
 
+export interface AdminServerOptions {
+  /** Where the address is `fd:`. */
+  readonly socket?: AdminSocket | null;
+  /** Others than the usual ones, for tests. */
+  readonly limits?: Partial<AdminLimits>;
+}
+
 export class AdminServer {
+  readonly #limits: AdminLimits;
   readonly #config: AdminConfig;
   readonly #socket: AdminSocket | null;
   readonly #log: Log;
@@ -54,8 +74,9 @@ export class AdminServer {
   readonly #refusals: Refusals;
   #token: string | null;
 
-  /** `socket`: where the address is `fd:`. Throws a StartError where the token file holds no token. */
-  constructor(config: AdminConfig, port: AdminPort, log: Log, socket: AdminSocket | null = null) {
+  /** Throws a StartError where the token file holds no token. */
+  constructor(config: AdminConfig, port: AdminPort, log: Log, { socket = null, limits }: AdminServerOptions = {}) {
+    this.#limits = { ...LIMITS, ...limits };
     this.#config = config;
     this.#socket = socket;
     this.#log = log;
@@ -64,11 +85,14 @@ export class AdminServer {
       (level, message, fields) => log[level](fields ?? {}, message),
       'admin request refused',
     );
-    this.#server = createServer();
+    this.#server = createServer(this.#limits);
+    limitConnections(this.#server, this.#limits.connectionsMax, (address) => {
+      this.#refusals.add('too-many-connections', { address });
+    });
     this.#app = fastify({
       serverFactory: (handler) => this.#server.on('request', handler),
-      bodyLimit: LIMITS.bodyBytesMax,
-      routerOptions: { maxParamLength: LIMITS.paramCharsMax },
+      bodyLimit: this.#limits.bodyBytesMax,
+      routerOptions: { maxParamLength: this.#limits.paramCharsMax },
       clientErrorHandler: refuseUnparsed,
       // paths that the router cannot read: no hook and no route is asked
       frameworkErrors: (error, _request, { raw }) => refuseUnrouted(error, raw),
@@ -122,7 +146,7 @@ export class AdminServer {
     this.#server.close();
     this.#events.close();
     this.#server.closeIdleConnections();
-    const cut = setTimeout(() => this.#server.closeAllConnections(), LIMITS.closeTimeoutMs);
+    const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeTimeoutMs);
     await closed;
     this.#refusals.close();
     clearTimeout(cut);
@@ -134,7 +158,8 @@ export class AdminServer {
       reply.headers(HEADERS);
       const { method, headers, raw, routeOptions } = request;
       const { isProbe, isPage = false } = routeOptions.config;
-      const asked = { method, headers, httpVersion: raw.httpVersion, isPage };
+      const hosts = raw.headersDistinct.host?.length ?? 0;
+      const asked = { method, headers, hosts, httpVersion: raw.httpVersion, isPage };
       const refusal = refusalOf(asked, this.#socket?.address ?? this.#config.address, this.#token);
       if (refusal === null) return;
       const { status, code, message } = refusal;
@@ -151,23 +176,22 @@ export class AdminServer {
 
 /** What a client may put into a log line. */
 function brief(header: string | undefined): string | undefined {
-  return header?.slice(0, LIMITS.loggedCharsMax);
+  return header?.slice(0, LOGGED_CHARS_MAX);
 }
 
-function createServer(): http.Server {
+function createServer(limits: AdminLimits): http.Server {
   const server = http.createServer({
-    maxHeaderSize: LIMITS.headBytesMax,
-    headersTimeout: LIMITS.headTimeoutMs,
-    requestTimeout: LIMITS.requestTimeoutMs,
-    keepAliveTimeout: LIMITS.idleTimeoutMs,
+    maxHeaderSize: limits.headBytesMax,
+    headersTimeout: limits.headTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     // refused by the guard, which answers in JSON
     requireHostHeader: false,
   });
-  server.maxConnections = LIMITS.connectionsMax;
   // answers that nobody reads must not pile up: one request a connection, which ends when it stands still
   server.maxRequestsPerSocket = 1;
-  server.setTimeout(LIMITS.idleTimeoutMs);
+  server.setTimeout(limits.idleTimeoutMs);
   server.on('checkExpectation', (_request, response: http.ServerResponse) => refuseExpectation(response));
   return server;
 }

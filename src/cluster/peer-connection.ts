@@ -7,11 +7,12 @@ import type { Credentials } from './credentials.ts';
 import { FrameReader, frame } from './frames.ts';
 import { FRAME_BYTES_MAX, HELLO_BYTES_MAX } from './limits.ts';
 import { decodeFrame, encodeFrame, type Frame, type OwnFrame } from './peer-codec.ts';
+import type { DoorLimits, PeerDoor } from './peer-door.ts';
 import type { Refusals } from './refusals.ts';
 import type { Announce, PeerMessage, Report, ServerId } from './types.ts';
 
 /** Durations are milliseconds. */
-export interface TransportLimits {
+export interface TransportLimits extends DoorLimits {
   /** For connecting and TLS. */
   readonly handshakeTimeoutMs: number;
   /** From there to the other's hello. */
@@ -35,6 +36,8 @@ export const TRANSPORT_LIMITS: TransportLimits = {
   handshakeTimeoutMs: 3000,
   helloTimeoutMs: 3000,
   silentMax: 128,
+  peerRate: { perSecond: 10, burst: 10 },
+  strangerRate: { perSecond: 5, burst: 5 },
   pingIntervalMs: 1000,
   pingsUnansweredMax: 3,
   idleTimeoutMs: 10_000,
@@ -67,6 +70,7 @@ export interface PeerContext {
   readonly onLinkUp: (to: ServerId) => void;
   readonly onLinkDown: (to: ServerId) => void;
   readonly limits: TransportLimits;
+  readonly door: PeerDoor;
   readonly refusals: Refusals;
   readonly traffic: Traffic;
   readonly report: Report;

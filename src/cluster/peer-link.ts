@@ -69,7 +69,7 @@ export class PeerLink {
   }
 
   #dial(): void {
-    const { credentials, limits, traffic } = this.#context;
+    const { credentials, door, limits, traffic } = this.#context;
     traffic.dialled += 1;
     const socket = tls.connect({
       host: this.server.address,
@@ -81,6 +81,7 @@ export class PeerLink {
     });
     this.#socket = socket;
     this.#why = 'closed by the other end; its log says why';
+    socket.on('connectionAttempt', (address: string) => door.dialled(this.server.serverId, address));
     socket.setNoDelay(true);
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#why = error.code ?? error.message;

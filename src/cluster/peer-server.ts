@@ -2,11 +2,11 @@
  * Where the other servers dial in: it takes their messages, and answers hellos and pings. Everyone else is refused, and
  * cannot take up more than a bounded part of this process. Main thread.
  *
- *   accepted ── TLS, certificate, subject ──► greeted ── hello ──► established, one for each server
- *   └─ at most silentMax of these two, each against a deadline ─┘
+ *   accepted ─ door ─► let in ── TLS, certificate, subject ──► greeted ── hello ──► established, one for each server
+ *                      └─ at most silentMax of these two, each against a deadline ─┘
  */
 
-import type { AddressInfo, Socket } from 'node:net';
+import net, { type AddressInfo, type Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import { peerFault } from './credentials.ts';
 import { type Frame, type Hello, PROTOCOL_VERSION } from './peer-codec.ts';
@@ -21,6 +21,8 @@ const NOT_TLS =
 interface Silent {
   readonly raw: Socket;
   readonly address: string;
+  /** Its IP address is that of a listed server. */
+  readonly isExpected: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -31,7 +33,9 @@ interface Established {
 
 export class PeerServer {
   readonly #context: PeerContext;
-  readonly #server: tls.Server;
+  /** Listens. What it lets in is handed to #tls: to have it accept would cost a TLS object for each that is refused. */
+  readonly #server: net.Server;
+  readonly #tls: tls.Server;
   #serverIds: ReadonlySet<ServerId> = new Set();
   readonly #sockets = new Set<Socket>();
   /** For reports, when they are closed already. */
@@ -42,15 +46,14 @@ export class PeerServer {
 
   constructor(context: PeerContext) {
     this.#context = context;
-    this.#server = tls.createServer({
+    this.#server = net.createServer({ noDelay: true }, (raw) => this.#onAccepted(raw));
+    this.#tls = tls.createServer({
       ...context.credentials().contextOptions,
       requestCert: true,
       rejectUnauthorized: true,
-      noDelay: true,
     });
-    this.#server.on('connection', (raw: Socket) => this.#onAccepted(raw));
-    this.#server.on('tlsClientError', (error, socket) => this.#onTlsError(error, socket));
-    this.#server.on('secureConnection', (socket) => this.#onSecure(socket));
+    this.#tls.on('tlsClientError', (error, socket) => this.#onTlsError(error, socket));
+    this.#tls.on('secureConnection', (socket) => this.#onSecure(socket));
   }
 
   /** Resolves to the port. Rejects with a message for an operator. */
@@ -71,6 +74,7 @@ export class PeerServer {
 
   setServers(serverIds: Iterable<ServerId>): void {
     this.#serverIds = new Set(serverIds);
+    this.#context.door.keep(this.#serverIds);
     for (const [serverId, { connection }] of this.#established) {
       if (!this.#serverIds.has(serverId)) connection.destroy();
     }
@@ -78,7 +82,7 @@ export class PeerServer {
 
   /** Takes the credentials of now; whoever is connected has to come again. */
   renew(): void {
-    this.#server.setSecureContext(this.#context.credentials().contextOptions);
+    this.#tls.setSecureContext(this.#context.credentials().contextOptions);
     this.#destroyAll();
   }
 
@@ -100,25 +104,38 @@ export class PeerServer {
   }
 
   #onAccepted(raw: Socket): void {
+    const { door, limits, refusals, traffic } = this.#context;
     // gone already: without an address it could not be told from others
-    if (raw.remotePort === undefined) {
+    if (raw.remoteAddress === undefined || raw.remotePort === undefined) {
       raw.destroy();
       return;
     }
-    const silent: Silent = { raw, address: endpointOf(raw), timer: undefined };
-    this.#context.traffic.accepted += 1;
+    if (!door.admits(raw.remoteAddress)) {
+      refusals.add('too-many', { address: endpointOf(raw) });
+      // a FIN would leave it to us to remember the connection for a minute
+      raw.on('error', () => {}).resetAndDestroy();
+      return;
+    }
+    const isExpected = door.expects(raw.remoteAddress);
+    const silent: Silent = { raw, address: endpointOf(raw), isExpected, timer: undefined };
+    traffic.accepted += 1;
     this.#sockets.add(raw);
     this.#addresses.set(raw, silent.address);
     this.#silent.set(silent.address, silent);
-    this.#expect(silent, this.#context.limits.handshakeTimeoutMs);
+    this.#expect(silent, limits.handshakeTimeoutMs);
     raw.on('error', () => {});
     raw.once('close', () => {
       this.#sockets.delete(raw);
       this.#noLongerSilent(silent);
     });
-    if (this.#silent.size <= this.#context.limits.silentMax) return;
-    // The oldest: whoever means well has said hello by the time that so many others have come.
-    const [oldest] = this.#silent.values();
+    this.#tls.emit('connection', raw);
+    if (this.#silent.size > limits.silentMax) this.#makeWay();
+  }
+
+  /** The oldest stranger, or else the oldest: whoever means well has said hello by the time that so many others have come. */
+  #makeWay(): void {
+    const all = [...this.#silent.values()];
+    const oldest = all.find(({ isExpected }) => !isExpected) ?? all[0];
     if (oldest !== undefined) this.#giveUp(oldest, 'made way for a newer connection');
   }
 
@@ -183,6 +200,7 @@ export class PeerServer {
         established = { connection, lastPongAtMs: performance.now() };
         this.#noLongerSilent(silent);
         socket.setTimeout(this.#context.limits.idleTimeoutMs, () => socket.destroy());
+        if (socket.remoteAddress !== undefined) this.#context.door.heard(from, socket.remoteAddress);
         return this.#establish(from, established, frame);
       },
     });

@@ -1,17 +1,22 @@
 /**
- * Counts what was refused and why, and says so without flooding the log: a line a second for each reason.
- * Main thread.
+ * Counts what was refused and why, and says so without flooding the log: for each reason a line after a second, then
+ * after two, four and so on for as long as it goes on. Main thread.
  */
 
 import type { Report } from './types.ts';
 
 const REPORT_INTERVAL_MS = 1000;
+const REPORT_INTERVAL_MS_MAX = 60_000;
 
 interface Held {
   /** Refused since the last line. */
   suppressed: number;
   latest: object;
-  readonly timer: NodeJS.Timeout;
+  /** None was refused in the last interval. */
+  isQuiet: boolean;
+  /** Until the next line may come. */
+  readonly intervalMs: number;
+  timer: NodeJS.Timeout;
 }
 
 export class Refusals {
@@ -31,8 +36,11 @@ export class Refusals {
   add(reason: string, fields: object): void {
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;
     const held = this.#held.get(reason);
-    if (held === undefined) this.#say(reason, fields, 0);
-    else {
+    if (held === undefined) this.#say(reason, fields, 0, REPORT_INTERVAL_MS);
+    else if (held.isQuiet) {
+      clearTimeout(held.timer);
+      this.#say(reason, fields, 0, longer(held.intervalMs));
+    } else {
       held.suppressed += 1;
       held.latest = fields;
     }
@@ -47,19 +55,33 @@ export class Refusals {
     this.#held.clear();
   }
 
-  #say(reason: string, fields: object, suppressed: number): void {
+  #say(reason: string, fields: object, suppressed: number, intervalMs: number): void {
     this.#warn(reason, fields, suppressed);
-    const timer = setTimeout(() => this.#release(reason), REPORT_INTERVAL_MS).unref();
-    this.#held.set(reason, { suppressed: 0, latest: fields, timer });
+    const timer = this.#wait(reason, intervalMs);
+    this.#held.set(reason, { suppressed: 0, latest: fields, isQuiet: false, intervalMs, timer });
   }
 
   #release(reason: string): void {
     const held = this.#held.get(reason);
-    this.#held.delete(reason);
-    if (held !== undefined && held.suppressed > 0) this.#say(reason, held.latest, held.suppressed - 1);
+    if (held === undefined) return;
+    if (held.suppressed > 0) this.#say(reason, held.latest, held.suppressed - 1, longer(held.intervalMs));
+    else if (held.isQuiet) this.#held.delete(reason);
+    else {
+      // one that comes again and again is not to begin anew each time
+      held.isQuiet = true;
+      held.timer = this.#wait(reason, held.intervalMs);
+    }
+  }
+
+  #wait(reason: string, intervalMs: number): NodeJS.Timeout {
+    return setTimeout(() => this.#release(reason), intervalMs).unref();
   }
 
   #warn(reason: string, fields: object, suppressed: number): void {
     this.#report('warn', this.#message, { reason, ...fields, ...(suppressed > 0 && { suppressed }) });
   }
+}
+
+function longer(intervalMs: number): number {
+  return Math.min(2 * intervalMs, REPORT_INTERVAL_MS_MAX);
 }

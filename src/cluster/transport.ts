@@ -5,6 +5,7 @@
 
 import type { Credentials } from './credentials.ts';
 import { type PeerContext, TRANSPORT_LIMITS, type Traffic, type TransportLimits } from './peer-connection.ts';
+import { PeerDoor } from './peer-door.ts';
 import { PeerLink } from './peer-link.ts';
 import { PeerServer } from './peer-server.ts';
 import { Refusals } from './refusals.ts';
@@ -58,10 +59,12 @@ export class Transport implements Network {
     this.#options = options;
     this.#credentials = options.credentials;
     this.#refusals = new Refusals(options.report);
+    const limits = { ...TRANSPORT_LIMITS, ...options.limits };
     this.#context = {
       ...options,
       credentials: () => this.#credentials,
-      limits: { ...TRANSPORT_LIMITS, ...options.limits },
+      limits,
+      door: new PeerDoor(limits, () => performance.now()),
       refusals: this.#refusals,
       traffic: { accepted: 0, dialled: 0, framesIn: 0, framesOut: 0, bytesIn: 0, bytesOut: 0, dropped: 0 },
     };

@@ -95,7 +95,7 @@ export async function run(config: Config, { amend, onServing }: RunHooks = {}): 
     await edge.join();
     let adminAddress: string | null = null;
     if (adminModule !== null && config.admin !== null) {
-      admin = new adminModule.AdminServer(config.admin, edge, log, adminSocket(config, sockets));
+      admin = new adminModule.AdminServer(config.admin, edge, log, { socket: adminSocket(config, sockets) });
       adminAddress = await admin.listen();
       log.info({ address: adminAddress }, 'admin API');
     }

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { AdminServer } from '../../src/admin/server.ts';
+import { type AdminLimits, AdminServer } from '../../src/admin/server.ts';
 import { parseListenAddress } from '../../src/config/addresses.ts';
 import type { AdminConfig } from '../../src/config/config.ts';
 import { newEdge, recordingLog } from '../control/new-edge.ts';
@@ -33,6 +33,7 @@ export interface StartOptions {
   readonly top?: readonly string[];
   /** The edge is one of a group. Default: no. */
   readonly hasGroup?: boolean;
+  readonly limits?: Partial<AdminLimits>;
 }
 
 export interface Answered {
@@ -43,14 +44,14 @@ export interface Answered {
 
 export async function startAdmin(t: TestContext, options: StartOptions = {}) {
   const { address = '127.0.0.1:0', tokenFile = null, service = [], top = [], hasGroup = false } = options;
-  const { nodes = [FILE_NODE] } = options;
+  const { nodes = [FILE_NODE], limits = {} } = options;
   const yaml = simpleConfig(nodes, { service, top });
   const { edge, cluster, file } = newEdge(t, hasGroup ? yaml + stekShare(t) : yaml);
   await edge.join();
   await edge.start();
   const { log, lines } = recordingLog();
   const config = adminConfig(address, tokenFile);
-  const admin = new AdminServer(config, edge, log);
+  const admin = new AdminServer(config, edge, log, { limits });
   const bound = await admin.listen();
   t.after(() => admin.close());
   const port = Number(bound.slice(bound.lastIndexOf(':') + 1));

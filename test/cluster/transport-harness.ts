@@ -143,8 +143,8 @@ export function hello({ serverId = PEER_ID, to = 1 }: { serverId?: ServerId; to?
   return frame(encodeFrame({ type: 'hello', version: 1, serverId, to, announce: announceOf(serverId) }));
 }
 
-export function connect(t: TestContext, port: number): net.Socket {
-  const socket = net.connect({ port, host: HOST });
+export function connect(t: TestContext, port: number, options: { localAddress?: string } = {}): net.Socket {
+  const socket = net.connect({ port, host: HOST, ...options });
   socket.on('error', () => {}).resume();
   t.after(() => socket.destroy());
   return socket;
@@ -158,7 +158,12 @@ export interface FakePeer {
 }
 
 /** Dials as an attacker, or as a peer. */
-export function dial(t: TestContext, port: number, leaf: Leaf | null, options: tls.ConnectionOptions = {}): FakePeer {
+export function dial(
+  t: TestContext,
+  port: number,
+  leaf: Leaf | null,
+  options: tls.ConnectionOptions & { localAddress?: string } = {},
+): FakePeer {
   const identity = leaf === null ? {} : { cert: leaf.certificate, key: leaf.key };
   const ca = authority.certificate;
   const socket = tls.connect({ port, host: HOST, ca, checkServerIdentity: () => undefined, ...identity, ...options });

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { encode } from '@msgpack/msgpack';
 import { frame } from '../../src/cluster/frames.ts';
 import { encodeFrame } from '../../src/cluster/peer-codec.ts';
+import { Refusals } from '../../src/cluster/refusals.ts';
 import type { Announce, PeerMessage, ServerId } from '../../src/cluster/types.ts';
 import { eventually } from '../e2e/harness.ts';
 import { createAuthority } from './certificates.ts';
@@ -225,7 +226,7 @@ test('a TLS session is never resumed', async (t) => {
 });
 
 test('many refusals for one reason are counted, and told in a line a second', async (t) => {
-  const [a] = await startGroup(t, 1);
+  const [a] = await startGroup(t, 1, { options: { limits: OPEN_DOOR } });
   for (let i = 0; i < 50; i += 1) connect(t, a.port).write('plain text\n');
   await eventually(() => a.refusals('not-tls') === 50, 'all refusals');
   const told = () => a.lines.filter((one) => one.fields.reason === 'not-tls');
@@ -234,8 +235,33 @@ test('many refusals for one reason are counted, and told in a line a second', as
   await eventually(() => sum() === 50, 'the suppressed ones to be told');
 });
 
+/** Every connection is let in. */
+const OPEN_DOOR = { peerRate: { perSecond: 1e6, burst: 1e6 }, strangerRate: { perSecond: 1e6, burst: 1e6 } };
+
 /** So long that what is closed within a test is closed for another reason. */
-const PATIENT = { handshakeTimeoutMs: 60_000, helloTimeoutMs: 60_000, idleTimeoutMs: 60_000 };
+const PATIENT = { ...OPEN_DOOR, handshakeTimeoutMs: 60_000, helloTimeoutMs: 60_000, idleTimeoutMs: 60_000 };
+
+test('the longer it goes on, the rarer are the lines, and none is left untold', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const told: number[] = [];
+  const refusals = new Refusals((_level, _message, fields) => {
+    told.push(1 + Number((fields as { suppressed?: number }).suppressed ?? 0));
+  });
+  for (let second = 0; second < 600; second += 1) {
+    refusals.add('x', {});
+    t.mock.timers.tick(1000);
+  }
+  const sum = () => told.reduce((a, b) => a + b);
+  assert.ok(told.length < 20, `${told.length} lines of 600`);
+  refusals.close();
+  assert.equal(sum(), 600);
+  refusals.add('x', {});
+  t.mock.timers.tick(120_000);
+  refusals.add('x', {});
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(told.slice(-2), [1, 1], 'after two quiet minutes it begins anew');
+  refusals.close();
+});
 
 test('a thousand connections that say nothing do not keep an honest server out', async (t) => {
   const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: PATIENT } });
@@ -269,6 +295,53 @@ test('a connection that is silent before TLS, or after it, is closed in time, ev
   const afterTls = dial(t, a.port, LEAF);
   await Promise.all([once(beforeTls, 'close'), once(dribbling, 'close'), afterTls.closed]);
   assert.equal(a.refusals('silent'), 3);
+});
+
+/** Another address of this machine, at which no server is dialled. */
+const STRANGER = { localAddress: '127.0.0.2' };
+
+test('strangers are let in at a rate of their own, and the others come in meanwhile', async (t) => {
+  const strangerRate = { perSecond: 1 / 3600, burst: 20 };
+  const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, strangerRate } } });
+  const strangers = Array.from({ length: 300 }, () => connect(t, a.port, STRANGER));
+  await eventually(() => a.refusals('too-many') === 280, 'a refusal of all but twenty');
+  assert.equal(a.transport.counters.accepted, 20);
+  assert.equal(strangers.filter((socket) => !socket.closed).length, 20);
+  const honest = dial(t, a.port, LEAF);
+  honest.socket.write(hello());
+  await eventually(() => honest.frames.length > 0, 'a hello');
+  const line = a.lines.find((one) => one.fields.reason === 'too-many') as Line;
+  assert.match(String(line.fields.address), /^127\.0\.0\.2:\d+$/);
+});
+
+test('a listed server that comes from another address than it is dialled at comes in again while strangers do not', async (t) => {
+  const strangerRate = { perSecond: 1 / 3600, burst: 2 };
+  const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, strangerRate } } });
+  const first = dial(t, a.port, LEAF, STRANGER);
+  first.socket.write(hello());
+  await eventually(() => first.frames.length > 0, 'a hello');
+  const strangers = Array.from({ length: 3 }, () => connect(t, a.port, { localAddress: '127.0.0.3' }));
+  await eventually(() => strangers.filter(({ closed }) => closed).length === 2, 'no more strangers');
+  const again = dial(t, a.port, LEAF, STRANGER);
+  again.socket.write(hello());
+  await eventually(() => again.frames.length > 0, 'a hello');
+});
+
+test("a listed server's address has a rate too", async (t) => {
+  const peerRate = { perSecond: 1 / 3600, burst: 5 };
+  const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, peerRate } } });
+  for (let i = 0; i < 20; i += 1) connect(t, a.port);
+  await eventually(() => a.refusals('too-many') === 15, 'a refusal of all but five');
+});
+
+test('strangers make way for each other, and for listed servers, before a listed server does', async (t) => {
+  const [a] = await startGroup(t, 1, { extra: [PEER_ID], options: { limits: { ...PATIENT, silentMax: 8 } } });
+  const expected = Array.from({ length: 4 }, () => connect(t, a.port));
+  await Promise.all(expected.map((socket) => once(socket, 'connect')));
+  const strangers = Array.from({ length: 100 }, () => connect(t, a.port, STRANGER));
+  await eventually(() => a.refusals('silent') === 96, 'the oldest strangers to be closed');
+  await eventually(() => strangers.filter((socket) => !socket.closed).length === 4, 'four strangers to be left');
+  assert.equal(expected.filter((socket) => socket.closed).length, 0);
 });
 
 test('a new connection of a server replaces its old one', async (t) => {

@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
 import { frame } from '../../src/cluster/frames.ts';
+import { TRANSPORT_LIMITS } from '../../src/cluster/peer-connection.ts';
 import type { ServerId } from '../../src/cluster/types.ts';
 import { createAuthority } from '../cluster/certificates.ts';
+import { helloOf as helloBytes } from '../workers/tls-harness.ts';
 import { ClusterHarness, clusterTest, SUBJECT } from './cluster-harness.ts';
 import { eventually } from './harness.ts';
 import { dialMember, helloOf } from './hostile-peer.ts';
@@ -16,6 +17,7 @@ import { dialMember, helloOf } from './hostile-peer.ts';
 /** Listed, and not there: a name for those who have a certificate. */
 const ABSENT = 4;
 const SILENT = 1_000;
+const HELLOS = 20_000;
 const MIB = 1024 * 1024;
 
 /** Each attacks server `to`, which must refuse it for the reason. */
@@ -90,19 +92,71 @@ clusterTest(
       const socket = net.connect(cluster.port(target), '127.0.0.1');
       socket.on('error', () => {});
       sockets.push(socket);
-      await once(socket, 'connect');
+      // or refused at once
+      await new Promise((resolve) => socket.once('connect', resolve).once('close', resolve));
     }
     const during = cluster.program(target).rss();
-    // the last ones after a deadline, the others when newer ones came
-    await eventually(async () => (await cluster.status(target)).refusals.silent === SILENT, 'a refusal of each');
+    // all but a few at once, the others after a deadline
+    const refused = async () => {
+      const { silent = 0, 'too-many': tooMany = 0 } = (await cluster.status(target)).refusals;
+      return silent + tooMany;
+    };
+    await eventually(async () => (await refused()) === SILENT, 'a refusal of each');
     const after = await cluster.settled();
     assert.deepEqual([after.member, after.term], [member, term]);
-    const lines = cluster.log(target).filter((line) => line.reason === 'silent');
+    const lines = cluster.log(target).filter((line) => line.msg === 'refused from a peer');
     assert.ok(lines.length > 0 && lines.length < 20, `${lines.length} lines`);
     const [grown, left] = [during - before, cluster.program(target).rss() - before].map((n) => (n / MIB).toFixed(1));
     t.diagnostic(`RSS ${(before / MIB).toFixed(0)} MiB; ${grown} MiB more at ${SILENT} connections, ${left} after`);
     assert.ok(during - before < 100 * MIB);
     for (const socket of sockets) socket.destroy();
+  },
+);
+
+clusterTest(
+  'hellos without end at the leader, of which each wants a handshake, are let in at a rate, and cost no leader',
+  { servers: 3 },
+  async (t, cluster) => {
+    await cluster.startAll();
+    const { serverId: target, term, member } = await cluster.settled();
+    const hello = await helloBytes({ minVersion: 'TLSv1.3', ecdhCurve: 'X25519' });
+    const beganMs = performance.now();
+    let answered = 0;
+    // each is over when it is answered, or refused; the next follows at once
+    const knock = () =>
+      new Promise<void>((resolve) => {
+        const socket = net.connect(cluster.port(target), '127.0.0.1', () => socket.write(hello));
+        socket.on('error', () => {}).on('close', () => resolve());
+        socket.once('data', () => {
+          answered += 1;
+          socket.resetAndDestroy();
+        });
+      });
+    let left = HELLOS;
+    const knocking = async () => {
+      while (left-- > 0) await knock();
+    };
+    const knockers = Promise.all(Array.from({ length: 400 }, knocking));
+    let slowestMs = 0;
+    while (left > 0) {
+      const askedMs = performance.now();
+      assert.equal((await cluster.ask(target, 'GET', '/healthz')).status, 200);
+      slowestMs = Math.max(slowestMs, performance.now() - askedMs);
+    }
+    await knockers;
+    const seconds = (performance.now() - beganMs) / 1000;
+    const { refusals } = await cluster.status(target);
+    t.diagnostic(
+      `${answered} of ${HELLOS} answered in ${seconds.toFixed(1)} s; /healthz took ${slowestMs.toFixed(0)} ms at most`,
+    );
+    // they come from the address of two listed servers, which is the worst there is
+    const { perSecond, burst } = TRANSPORT_LIMITS.peerRate;
+    assert.ok(answered <= 2 * (burst + perSecond * (seconds + 1)), `${answered} handshakes`);
+    assert.ok((refusals['too-many'] ?? 0) >= HELLOS - answered - 10, JSON.stringify(refusals));
+    const after = await cluster.settled();
+    assert.deepEqual([after.member, after.term], [member, term]);
+    const lines = cluster.log(target).filter((line) => line.reason === 'too-many');
+    assert.ok(lines.length > 0 && lines.length < 10, `${lines.length} lines`);
   },
 );
 

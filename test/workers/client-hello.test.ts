@@ -61,6 +61,22 @@ test('cut into records at every point, the hello is the same, and incomplete unt
   }
 });
 
+test('however many reads a hello of many records comes in, its bytes are gathered once', () => {
+  const pieces = Array.from({ length: 50 }, (_, i) => HELLO_13.subarray(2 * i, i === 49 ? undefined : 2 * i + 2));
+  const bytes = records(...pieces);
+  let copies = 0;
+  const subarray = bytes.subarray.bind(bytes);
+  bytes.subarray = (...range) => {
+    copies += 1;
+    return subarray(...range);
+  };
+  const parser = new ClientHello();
+  for (let end = 0; end < bytes.length; end++) assert.equal(parser.read(bytes, end), HELLO.incomplete, `at ${end}`);
+  assert.equal(copies, 0);
+  assert.equal(parser.read(bytes, bytes.length), HELLO.whole);
+  assert.deepEqual([parser.serverName, copies], ['www.example', pieces.length]);
+});
+
 test("bytes behind the hello do not matter: the next records are OpenSSL's", () => {
   for (const rest of ['\x14\x03\x03\x00\x01\x01', '\x17\x03\x03', 'garbage', '\x16\x03\x03\x00\x04\x0e\x00\x00\x00']) {
     const bytes = Buffer.concat([records(HELLO_13), Buffer.from(rest, 'latin1')]);

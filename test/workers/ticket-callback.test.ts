@@ -15,9 +15,9 @@ import { type TicketReply, type TicketScope, Tickets } from '../../workers/ticke
 import { TicketKeys } from '../../workers/ticket-keys.ts';
 import { newKey, publishKeys } from './tls-harness.ts';
 
-const SCOPE_12: TicketScope = { tag: 0x1234_5678, isTls13: false };
+const SCOPE_12: TicketScope = { tag: 0x1234_5678, isTls13: false, vouches: false };
 const SCOPE_13: TicketScope = { ...SCOPE_12, isTls13: true };
-const OTHER: TicketScope = { tag: -7, isTls13: false };
+const OTHER: TicketScope = { tag: -7, isTls13: false, vouches: false };
 const FOREIGN_IV = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex');
 
 test('tickets are made with the key that encrypts, and counted', () => {
@@ -80,6 +80,15 @@ for (const [stage, encrypts, result12, result13, stat] of [
   });
 }
 
+test("a ticket that stands for a client's certificate is not renewed in TLS 1.3, whatever its key", () => {
+  const ring = [newKey(STAGE_RETIRING), newKey(STAGE_ACTIVE), newKey(STAGE_STAGED)];
+  const { tickets } = newTickets(ring, 1);
+  const results = (scope: TicketScope) => ring.map((key) => open(tickets, { ...scope, vouches: true }, key)[0]);
+  assert.deepEqual(results(SCOPE_13), [1, 1, 1]);
+  // there the session keeps the time of its full handshake
+  assert.deepEqual(results(SCOPE_12), [2, 1, 1]);
+});
+
 test('a ticket of an unknown key is not opened', () => {
   const { tickets, counts } = newTickets([newKey()]);
   assert.equal(open(tickets, SCOPE_12, newKey())[0], 0);
@@ -102,7 +111,7 @@ test('a ticket opens in the group it was made for, on any machine, and in no oth
 test('a ticket of a group that no listener serves any more opens nowhere: its certificate had other names', () => {
   const key = newKey();
   const { tickets, counts } = newTickets([key]);
-  const iv = Buffer.from(tickets.issue({ tag: 99, isTls13: false })[4]);
+  const iv = Buffer.from(tickets.issue({ ...OTHER, tag: 99 })[4]);
   assert.equal(open(tickets, SCOPE_12, key, iv)[0], 0);
   assert.deepEqual(counts, { ticketsRefused: 1, ticketsIssued: 1 });
 });

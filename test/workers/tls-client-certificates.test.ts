@@ -99,6 +99,19 @@ for (const version of VERSIONS) {
   });
 }
 
+test("TLSv1.3: a client's certificate is vouched for by the tickets of its full handshake, and by no others", async (t) => {
+  const backend = await namedBackend(t);
+  const served = await serveTls(t, { settings: [tlsSettings({ clientCa: CLIENT_CA })], backend });
+  const { session } = await visit(t, served.port, { version: 'TLSv1.3', ...right });
+  const issued = served.count('ticketsIssued');
+  assert.ok(session !== null && issued > 0);
+  for (let i = 0; i < 3; i++) {
+    const again = await visit(t, served.port, { version: 'TLSv1.3', ...right, session });
+    assert.deepEqual([again.isResumed, again.session], [true, null]);
+  }
+  assert.deepEqual([served.count('ticketsIssued'), served.count('ticketsRenewed')], [issued, 0]);
+});
+
 test('the server shows its own certificate to clients that show theirs', async (t) => {
   const settings = [tlsSettings({ clientCa: CLIENT_CA, certificates: [certificateFor(['b.example'])] })];
   const served = await serveTls(t, { settings });

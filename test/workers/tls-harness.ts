@@ -78,6 +78,8 @@ export interface Served {
   readonly context: ThreadContext;
   readonly connections: ReadonlySet<Downstream>;
   count(stat: Stat): number;
+  /** All lines so far; of `event`, where it is given. */
+  logs(event?: string): readonly LoggedLine[];
   /** Resolves to the first line, past or future, of `event`. */
   logged(event: string): Promise<LoggedLine>;
 }
@@ -150,6 +152,7 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
     context,
     connections,
     count: (stat) => stats.read(0, stat),
+    logs: (event) => lines.filter((line) => event === undefined || line.event === event),
     logged: async (event) => {
       const find = () => lines.find((line) => line.event === event);
       await eventually(() => find() !== undefined, `no line "${event}"`);
