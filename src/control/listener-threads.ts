@@ -12,6 +12,7 @@ import type { Log } from './log.ts';
 import type { ServingPlan } from './serving-plan.ts';
 import { removeStaleSocket } from './stale-socket.ts';
 import { ListenError, ThreadLink, type ThreadMessage } from './thread-link.ts';
+import { thisMachine, threadHeapMib } from './thread-memory.ts';
 import type { ThreadSlot } from './thread-slot.ts';
 
 /** Threads there can be at once, those that retire among them: rows of the stats board. */
@@ -55,6 +56,7 @@ export class ListenerThreads {
       idleTimeout: IDLE_THREAD_MS,
       // a thread that waits for its next task in Atomics.wait would run no event loop
       atomics: 'disabled',
+      resourceLimits: { maxOldGenerationSizeMb: threadHeapMib(thisMachine()) },
     });
     this.#pool.on('error', (error: Error) => options.log.error({ err: error }, 'listener thread pool'));
   }
