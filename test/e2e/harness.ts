@@ -59,7 +59,16 @@ export interface Program extends ProgramProcess {
   chaos(action: ChaosAction): void;
 }
 
-export type ChaosAction = 'terminate' | 'throw' | 'hang';
+export type ChaosAction =
+  | 'terminate'
+  | 'throw'
+  | 'throw-all'
+  | 'reject'
+  | 'exit'
+  | 'stack'
+  | 'heap'
+  | 'buffers'
+  | 'hang';
 
 /** A folder that goes with the test. */
 export function temporaryFolder(t: TestContext): string {
@@ -152,10 +161,15 @@ export async function servingPorts({ logged }: ProgramProcess): Promise<number[]
 }
 
 /** Starts `stekbal run` on `yaml` and waits until it serves. */
-export async function startProgram(t: TestContext, yaml: string, chaos = false): Promise<Program> {
+export async function startProgram(
+  t: TestContext,
+  yaml: string,
+  chaos = false,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Program> {
   const configFile = join(temporaryFolder(t), 'stekbal.yaml');
   writeFileSync(configFile, yaml);
-  const program = spawnProgram(t, configFile, { chaos });
+  const program = spawnProgram(t, configFile, { chaos, env });
   const { child, log, logged } = program;
   const ports = await servingPorts(program);
   return {
