@@ -47,7 +47,8 @@ export interface ClusterSetup {
   readonly files?: Readonly<Record<string, string>>;
   /** Seconds. */
   readonly keyUpdateInterval?: number;
-  readonly env?: NodeJS.ProcessEnv;
+  /** Of all, or of each. */
+  readonly env?: NodeJS.ProcessEnv | ((id: ServerId) => NodeJS.ProcessEnv);
   /** What a peer's subject must be. Default: that of all certificates here. */
   readonly certVerifyStr?: string;
   readonly authority?: Authority;
@@ -194,7 +195,8 @@ export class ClusterHarness {
 
   /** Starts the process, whatever becomes of it. */
   spawn(id: ServerId): ProgramProcess {
-    const program = spawnProgram(this.#t, this.write(id), { env: this.#setup.env ?? {} });
+    const { env = {} } = this.#setup;
+    const program = spawnProgram(this.#t, this.write(id), { env: typeof env === 'function' ? env(id) : env });
     this.#place(id).processes.push(program);
     return program;
   }
