@@ -46,9 +46,15 @@ export function buildRoutes({ addresses, words, salt, dimensions }: RouteTask): 
   return Piscina.move(buildRouteImage(nodes, salt, dimensions)) as Int32Array;
 }
 
+interface LoadTask {
+  readonly file: string;
+  /** As LoadOptions has it. */
+  readonly inForce: ReadonlySet<string>;
+}
+
 /** Piscina task: a configuration file, read and checked. */
-export function load(file: string): LoadedColumns {
-  const { config, diagnostics } = loadConfig(file);
+export function load({ file, inForce }: LoadTask): LoadedColumns {
+  const { config, diagnostics } = loadConfig(file, { inForce });
   if (config === null) return { result: { config, diagnostics }, pools: [] };
   const pools = config.pools.map(({ nodes }) => toColumns(nodes.map((n) => ({ ...n, slot: 0, generation: 0 }))));
   const bare = { ...config, pools: config.pools.map((pool) => ({ ...pool, nodes: [] })) };
@@ -98,8 +104,10 @@ export class Helper {
     return this.#pool.run(task, { name: 'buildRoutes' });
   }
 
-  async loadConfig(file: string): Promise<LoadResult> {
-    const { result, pools } = (await this.#pool.run(file, { name: 'load' })) as LoadedColumns;
+  /** As loadConfig does; `inForce` as it has it. */
+  async loadConfig(file: string, inForce: ReadonlySet<string>): Promise<LoadResult> {
+    const task: LoadTask = { file, inForce };
+    const { result, pools } = (await this.#pool.run(task, { name: 'load' })) as LoadedColumns;
     for (const [i, pool] of (result.config?.pools ?? []).entries())
       pool.nodes = await fromColumns(pools[i] as NodeColumns);
     return result;

@@ -20,7 +20,7 @@ import type { PassedSockets } from './listening-sockets.ts';
 import type { LiveCanary } from './live-canary.ts';
 import type { Log } from './log.ts';
 import type { Pools } from './pools.ts';
-import { changedFiles, waitingKeys, withLiveParts, withLiveStekShare } from './reload.ts';
+import { certificatesOf, changedFiles, waitingKeys, withLiveParts, withLiveStekShare } from './reload.ts';
 import type { ReloadResult } from './reload-result.ts';
 import type { ServingPlans } from './serving-plan.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -108,7 +108,8 @@ export class Reloader {
   async #reload(): Promise<ReloadResult> {
     const { supervisor, helper, log, passedSockets } = this.#options;
     supervisor.reopenLogs();
-    const { config: file, diagnostics } = await helper.loadConfig(this.#config.file);
+    const inForce = certificatesOf(this.#config.listeners);
+    const { config: file, diagnostics } = await helper.loadConfig(this.#config.file, inForce);
     const said = (severity: string) => diagnostics.filter((d) => d.severity === severity).map(formatDiagnostic);
     const warnings = said('warning');
     for (const warning of warnings) log.warn(warning);

@@ -42,6 +42,7 @@ const VIEW: MetricsView = {
       peers: [peer(2, true), peer(3, false)],
       refusals: { 'wrong-subject': 2 },
       isStorageFailed: false,
+      certificateNotAfterMs: null,
     },
   },
   isReady: true,
