@@ -98,19 +98,41 @@ export class Helper {
     idleTimeout: 1_000,
     atomics: 'disabled',
   });
+  /** Tasks that are not done. */
+  readonly #tasks = new Set<AbortController>();
+
+  constructor() {
+    // a thread that could not be started (EMFILE): its task would wait for another for ever, and without this the program end
+    this.#pool.on('error', (error: Error) => {
+      for (const task of this.#tasks) task.abort(error);
+    });
+  }
 
   buildRoutes(nodes: readonly RouteNode[], salt: string, dimensions: RouteDimensions): Promise<Int32Array> {
     const task: RouteTask = { ...toColumns(nodes), salt, dimensions };
-    return this.#pool.run(task, { name: 'buildRoutes' });
+    return this.#run(task, 'buildRoutes');
   }
 
   /** As loadConfig does; `inForce` as it has it. */
   async loadConfig(file: string, inForce: ReadonlySet<string>): Promise<LoadResult> {
     const task: LoadTask = { file, inForce };
-    const { result, pools } = (await this.#pool.run(task, { name: 'load' })) as LoadedColumns;
+    const { result, pools } = await this.#run<LoadedColumns>(task, 'load');
     for (const [i, pool] of (result.config?.pools ?? []).entries())
       pool.nodes = await fromColumns(pools[i] as NodeColumns);
     return result;
+  }
+
+  async #run<T>(task: unknown, name: string): Promise<T> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#tasks.add(controller);
+    try {
+      return (await this.#pool.run(task, { name, signal })) as T;
+    } catch (error) {
+      throw signal.aborted ? new Error(`no helper thread: ${(signal.reason as Error).message}`) : error;
+    } finally {
+      this.#tasks.delete(controller);
+    }
   }
 
   close(): Promise<void> {

@@ -43,6 +43,7 @@ export class ListenerThreads {
   readonly #pool: Piscina;
   /** By route: the newest ones. */
   readonly #boards = new Map<number, SharedArrayBuffer>();
+  readonly #starting = new Set<ThreadLink>();
   #startsNoMore = false;
 
   constructor(options: ListenerThreadsOptions) {
@@ -58,7 +59,11 @@ export class ListenerThreads {
       atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: threadHeapMib(thisMachine()) },
     });
-    this.#pool.on('error', (error: Error) => options.log.error({ err: error }, 'listener thread pool'));
+    this.#pool.on('error', (error: Error) => {
+      options.log.error({ err: error }, 'listener thread pool');
+      // one of them could not be started, and would be waited for until the start's timeout
+      for (const link of this.#starting) link.kill();
+    });
   }
 
   /** Of routes that are new: the board of one that is known may have been replaced since `boards` was made. */
@@ -86,6 +91,7 @@ export class ListenerThreads {
       this.#options.onMessage(slot, message),
     );
     slot.began(link);
+    this.#starting.add(link);
     void link.ended.then((result) => this.#options.onEnded(slot, result));
     try {
       this.#opened(slot, serving, await link.serving);
@@ -94,6 +100,8 @@ export class ListenerThreads {
       link.kill();
       await link.ended;
       throw error;
+    } finally {
+      this.#starting.delete(link);
     }
   }
 
