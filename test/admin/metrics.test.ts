@@ -106,7 +106,7 @@ const VIEW: MetricsView = {
   health: [
     {
       pool: 'backends',
-      checks: { passed: 80, unreachable: 81, timeout: 82, answer: 83 },
+      checks: { passed: 80, unreachable: 81, timeout: 82, answer: 83, local: 84 },
       changes: { up: 84, down: 85, failing: 86 },
       nodes: { up: 2, down: 0, failing: 1 },
     },

@@ -37,6 +37,8 @@ export interface ClusterSetup {
   /** Default: yes. */
   readonly hasStateDir?: boolean;
   readonly workers?: number;
+  /** Further keys of the pool. */
+  readonly pool?: readonly string[];
   /** Further lines of the service, of stek_share and of the file's top. */
   readonly service?: readonly string[];
   readonly stekShare?: readonly string[];
@@ -143,7 +145,7 @@ export class ClusterHarness {
   write(id: ServerId): string {
     const { folder, port, leaf, authorities, list } = this.#place(id);
     const { hasStateDir = true, workers = 1, service = [], stekShare = [], certVerifyStr = SUBJECT } = this.#setup;
-    const { top = [], listeners = [PLAIN_LISTENER], files = {}, keyUpdateInterval = 3600 } = this.#setup;
+    const { pool = [], top = [], listeners = [PLAIN_LISTENER], files = {}, keyUpdateInterval = 3600 } = this.#setup;
     writeCredentials(folder, 'peer', authorities, leaf);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const rows = list.map((one) => `- {server_id: ${one}, address: ${HOST}, port: ${this.port(one)}}\n`);
@@ -166,7 +168,7 @@ export class ClusterHarness {
       ...(hasStateDir ? ['state_dir: state'] : []),
       `admin: {address: "unix:${join(folder, 'admin.sock')}"}`,
       `listeners: [${listeners.join(', ')}]`,
-      `pools: {demo: {nodes: ["${this.node}"]}}`,
+      `pools: {demo: {${[`nodes: ["${this.node}"]`, ...pool].join(', ')}}}`,
       'services:',
       ...['web:', '  pool: demo', '  affinity: yes', '  affinity_use_salt: yes'].map((line) => `  ${line}`),
       ...service.map((line) => `    ${line}`),
