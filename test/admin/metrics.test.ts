@@ -190,6 +190,7 @@ test('every number has its name and its labels', async () => {
     'stekbal_health_checks_total{pool="backends",result="unreachable"} 81',
     'stekbal_health_checks_total{pool="backends",result="timeout"} 82',
     'stekbal_health_checks_total{pool="backends",result="answer"} 83',
+    'stekbal_health_checks_total{pool="backends",result="local"} 84',
     'stekbal_health_changes_total{pool="backends",state="up"} 84',
     'stekbal_health_changes_total{pool="backends",state="down"} 85',
     'stekbal_health_changes_total{pool="backends",state="failing"} 86',
