@@ -30,7 +30,7 @@ import { ListenError } from './thread-link.ts';
 /** How long a reload waits for what only the cluster can give. */
 const SALT_TIMEOUT_MS = 3_000;
 
-const NOTHING: ReloadResult = { isOk: false, errors: [], warnings: [], waiting: [] };
+const NOTHING: ReloadResult = { isOk: false, isServed: false, errors: [], warnings: [], waiting: [] };
 
 export interface ReloaderOptions {
   /** In force at the start. */
@@ -91,7 +91,7 @@ export class Reloader {
     return this.#inTurn(async () => {
       watcher.onBegin();
       const result = await this.#reload().catch((error: Error) => {
-        this.#options.log.error({ err: error }, 'reload failed');
+        this.#options.log.error({ err: error }, 'reload failed: nothing was changed');
         return { ...NOTHING, errors: [error.message] };
       });
       watcher.onEnd(result);
@@ -127,13 +127,18 @@ export class Reloader {
       return this.#refuse([explainListenError(error, file)], warnings);
     }
     this.#config = next;
-    await this.#takeOver(file);
+    try {
+      await this.#takeOver(file);
+    } catch (error) {
+      log.error({ err: error }, 'reload failed in part: what is served is as the file says, other settings may not be');
+      return { ...NOTHING, isServed: true, errors: [(error as Error).message], warnings };
+    }
     const waiting = waitingKeys(this.#config, file);
     const files = changedFiles(before.listeners, next.listeners);
     if (files.length > 0) log.info({ files }, 'new connections get the TLS settings of the file');
     if (waiting.length > 0) log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
     log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
-    return { isOk: true, errors: [], warnings, waiting };
+    return { isOk: true, isServed: true, errors: [], warnings, waiting };
   }
 
   #refuse(errors: readonly string[], warnings: readonly string[]): ReloadResult {
