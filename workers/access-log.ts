@@ -11,6 +11,9 @@ import { latin1 } from './http1/latin1.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import type { ThreadLog } from './thread-log.ts';
 
+/** Ten seconds: a disk may be full for days. */
+const QUIET_TICKS = 100;
+
 /** What became of a request. */
 export type Outcome =
   /** Answered whole, by a node. */
@@ -52,10 +55,13 @@ export interface AccessResult {
 export class AccessLog {
   readonly #file: FileAppender;
   readonly #log: ThreadLog;
+  /** What was last said to be wrong with the file. */
+  #failure: string | null = null;
+  /** Nothing more is said until these have passed. */
+  #ticksQuiet = 0;
   #openingMs = 0;
   #openingText = '';
 
-  /** Throws where the file cannot be opened. */
   constructor(file: string, log: ThreadLog) {
     this.#log = log;
     this.#file = new FileAppender(file);
@@ -99,11 +105,17 @@ export class AccessLog {
   /** Called at every tick of the timer wheel. */
   onTick(): void {
     this.#file.flush();
-    const { dropped, failure } = this.#file;
+    if (--this.#ticksQuiet > 0) return;
+    const { dropped, lost, failure } = this.#file;
+    if (failure !== null && (lost > 0 || this.#failure === null)) {
+      this.#log.warn('access log cannot be written', { reason: failure, lines: lost });
+    } else if (failure === null && this.#failure !== null) {
+      this.#log.info('access log can be written again', { lost });
+    }
     if (dropped > 0) this.#log.warn('access log lines dropped: the disk does not keep up', { lines: dropped });
-    if (failure !== null) this.#log.warn('access log cannot be written', { reason: failure });
-    this.#file.dropped = 0;
-    this.#file.failure = null;
+    if (failure !== this.#failure || lost + dropped > 0) this.#ticksQuiet = QUIET_TICKS;
+    this.#failure = failure;
+    this.#file.dropped = this.#file.lost = 0;
   }
 
   reopen(): void {

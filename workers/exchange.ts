@@ -12,6 +12,7 @@
  * on it, or under an idempotent request without a body, on a fresh one.
  */
 
+import { LOCAL_FAILURES } from '../src/boards/local-failures.ts';
 import type { AccessEntry, Outcome } from './access-log.ts';
 import { BodyPace } from './body-pace.ts';
 import { type ByteStream, Flow } from './byte-stream.ts';
@@ -459,6 +460,3 @@ const NO_BYTES = Buffer.alloc(0);
 /** For the access log and the counters alone, as nginx has it. */
 const CLIENT_LEFT = 499;
 const NONE: readonly UpstreamNode[] = [];
-
-/** This machine has run out of something: no node's fault, and another one would fail the same. */
-const LOCAL_FAILURES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);

@@ -82,7 +82,8 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
   app.post('/reload', async (request, reply) => {
     const result = await patiently(request, port.reload());
     if (result.isOk) return result;
-    return reply.code(422).send({ code: 'refused', message: 'reload refused: nothing was changed', ...result });
+    const message = result.isServed ? 'reload failed in part' : 'reload refused: nothing was changed';
+    return reply.code(422).send({ code: 'refused', message, ...result });
   });
 
   app.get('/keys', () => port.keys.status());

@@ -47,6 +47,12 @@ export function writeClusterMetrics(out: Exposition, cluster: Cluster): void {
     '1 where the log cannot be written, so that this member takes no part',
     Number(cluster.isStorageFailed),
   );
+  const { certificateNotAfterMs } = cluster;
+  out.gauge(
+    'raft_certificate_not_after_timestamp_seconds',
+    "Unix time at which this member's certificate for its peers expires",
+    certificateNotAfterMs === null ? [] : certificateNotAfterMs / 1000,
+  );
 }
 
 /** Of one server there may be two members for a moment: one that has forgotten its promises, and its successor. */

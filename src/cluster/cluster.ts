@@ -105,6 +105,7 @@ export class Cluster {
       }),
       refusals: this.#transport?.counters.refusals ?? {},
       isStorageFailed: member.isStorageFailed,
+      certificateNotAfterMs: this.#transport?.credentials.notAfterMs ?? null,
     };
   }
 
@@ -167,7 +168,11 @@ export class Cluster {
   /** Says so where peers that are configured alike would refuse this server. */
   async #loadCredentials(peering: PeeringOptions): Promise<Credentials> {
     const credentials = await loadCredentials(peering, peering.certVerifyStr);
-    const { subject, certVerifyStr } = credentials;
+    const { subject, certVerifyStr, notAfterMs } = credentials;
+    if (notAfterMs < Date.now()) {
+      const expired = "this server's certificate for its peers has expired: they refuse new connections";
+      this.#options.report('warn', expired, { notAfter: new Date(notAfterMs).toISOString() });
+    }
     if (certVerifyStr !== '' && subject !== certVerifyStr) {
       const message = "this server's own certificate is not as cert_verify_str wants its peers': they will refuse it";
       this.#options.report('warn', message, { subject, certVerifyStr });

@@ -23,6 +23,8 @@ export interface Credentials {
   readonly certVerifyStr: string;
   /** Our own certificate's, in the same form. */
   readonly subject: string;
+  /** When it expires; Unix time. */
+  readonly notAfterMs: number;
   readonly privateKey: KeyObject;
 }
 
@@ -52,7 +54,8 @@ export async function loadCredentials(files: CredentialFiles, certVerifyStr: str
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
   const context = createContext(contextOptions, serverCertFile);
-  return { context, contextOptions, certVerifyStr, subject: subjectOneLine(own), privateKey };
+  const notAfterMs = own.validToDate.getTime();
+  return { context, contextOptions, certVerifyStr, subject: subjectOneLine(own), notAfterMs, privateKey };
 }
 
 /** To be asked about every connection, by both ends, before anything is read from it or written to it. */

@@ -1,22 +1,25 @@
 /**
- * Counts what was refused and why, and says so without flooding the log: for each reason a line after a second, then
- * after two, four and so on for as long as it goes on. Main thread.
+ * Counts what was refused and why, and says so without flooding the log: a line a second for each reason, and while it
+ * lasts half as often each time, down to one a minute.
+ * Main thread.
  */
 
 import type { Report } from './types.ts';
 
-const REPORT_INTERVAL_MS = 1000;
+const REPORT_INTERVAL_MS = 1_000;
 const REPORT_INTERVAL_MS_MAX = 60_000;
+/** A reason that has not come up for so long after an interval begins anew. */
+const FORGET_MS = 60_000;
 
 interface Held {
   /** Refused since the last line. */
   suppressed: number;
   latest: object;
-  /** None was refused in the last interval. */
-  isQuiet: boolean;
-  /** Until the next line may come. */
-  readonly intervalMs: number;
   timer: NodeJS.Timeout;
+  /** From the line before to the next. */
+  readonly intervalMs: number;
+  /** The interval is over: the next refusal is said at once. */
+  isOver: boolean;
 }
 
 export class Refusals {
@@ -37,9 +40,9 @@ export class Refusals {
     this.counts[reason] = (this.counts[reason] ?? 0) + 1;
     const held = this.#held.get(reason);
     if (held === undefined) this.#say(reason, fields, 0, REPORT_INTERVAL_MS);
-    else if (held.isQuiet) {
+    else if (held.isOver) {
       clearTimeout(held.timer);
-      this.#say(reason, fields, 0, longer(held.intervalMs));
+      this.#sayAgain(reason, fields, 0, held);
     } else {
       held.suppressed += 1;
       held.latest = fields;
@@ -57,31 +60,27 @@ export class Refusals {
 
   #say(reason: string, fields: object, suppressed: number, intervalMs: number): void {
     this.#warn(reason, fields, suppressed);
-    const timer = this.#wait(reason, intervalMs);
-    this.#held.set(reason, { suppressed: 0, latest: fields, isQuiet: false, intervalMs, timer });
+    const timer = setTimeout(() => this.#release(reason), intervalMs).unref();
+    this.#held.set(reason, { suppressed: 0, latest: fields, timer, intervalMs, isOver: false });
+  }
+
+  /** The next line after `before`, and longer until the one after it. */
+  #sayAgain(reason: string, fields: object, suppressed: number, before: Held): void {
+    this.#say(reason, fields, suppressed, Math.min(REPORT_INTERVAL_MS_MAX, before.intervalMs * 2));
   }
 
   #release(reason: string): void {
     const held = this.#held.get(reason);
     if (held === undefined) return;
-    if (held.suppressed > 0) this.#say(reason, held.latest, held.suppressed - 1, longer(held.intervalMs));
-    else if (held.isQuiet) this.#held.delete(reason);
+    if (held.suppressed > 0) this.#sayAgain(reason, held.latest, held.suppressed - 1, held);
+    else if (held.isOver) this.#held.delete(reason);
     else {
-      // one that comes again and again is not to begin anew each time
-      held.isQuiet = true;
-      held.timer = this.#wait(reason, held.intervalMs);
+      held.isOver = true;
+      held.timer = setTimeout(() => this.#release(reason), FORGET_MS).unref();
     }
-  }
-
-  #wait(reason: string, intervalMs: number): NodeJS.Timeout {
-    return setTimeout(() => this.#release(reason), intervalMs).unref();
   }
 
   #warn(reason: string, fields: object, suppressed: number): void {
     this.#report('warn', this.#message, { reason, ...fields, ...(suppressed > 0 && { suppressed }) });
   }
-}
-
-function longer(intervalMs: number): number {
-  return Math.min(2 * intervalMs, REPORT_INTERVAL_MS_MAX);
 }

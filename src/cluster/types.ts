@@ -158,6 +158,8 @@ export interface ClusterStatus {
   readonly refusals: Readonly<Record<string, number>>;
   /** The log cannot be written: this member takes no part until it can. */
   readonly isStorageFailed: boolean;
+  /** When this server's certificate for its peers expires, Unix time; null: it has no peers. */
+  readonly certificateNotAfterMs: number | null;
 }
 
 /** A proposal that was not applied, or not known to be. */

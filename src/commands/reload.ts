@@ -40,11 +40,11 @@ export function reloadCommand(): Command {
     });
 }
 
-function print({ isOk, errors, warnings, waiting }: ReloadResult): void {
+function print({ isOk, isServed, errors, warnings, waiting }: ReloadResult): void {
   const complaints = [...errors, ...warnings];
   if (complaints.length > 0) process.stderr.write(`${complaints.join('\n')}\n`);
   if (!isOk) {
-    process.stderr.write('reload refused: nothing was changed\n');
+    process.stderr.write(isServed ? 'reload failed in part\n' : 'reload refused: nothing was changed\n');
     return;
   }
   const later = waiting.length > 0 ? `; in force after a restart only: ${waiting.join(', ')}` : '';

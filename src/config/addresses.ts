@@ -4,6 +4,7 @@
  */
 
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { dirname } from 'node:path';
 import { joinHostPort, type ListenAddress } from './config.ts';
 import { hasControl, type Parsed, parsed, parseText, refused, show } from './units.ts';
 
@@ -17,6 +18,8 @@ export interface NodeAddress {
 const NODE_PORT_DEFAULT = 80;
 /** Linux: sockaddr_un.sun_path holds 108 bytes with the final zero. */
 const UNIX_PATH_BYTES_MAX = 107;
+/** A listener binds its socket beside the path, under a name of 7 bytes, and moves it there. */
+const UNIX_FOLDER_BYTES_MAX = UNIX_PATH_BYTES_MAX - '/'.length - 7;
 const LISTEN_FORMS = 'host:port, [v6]:port, unix:/path or fd:NAME';
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
 const NAME_PATTERN = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`);
@@ -128,6 +131,10 @@ function parseUnixPath(path: string): Parsed<ListenAddress> {
   const bytes = Buffer.byteLength(path);
   if (bytes > UNIX_PATH_BYTES_MAX) {
     return refused(`the socket path has ${bytes} bytes; a unix socket's path has at most ${UNIX_PATH_BYTES_MAX}`);
+  }
+  const folderBytes = Buffer.byteLength(dirname(path));
+  if (folderBytes > UNIX_FOLDER_BYTES_MAX) {
+    return refused(`the folder of the socket has ${folderBytes} bytes; it may have at most ${UNIX_FOLDER_BYTES_MAX}`);
   }
   return parsed({ kind: 'unix', path });
 }

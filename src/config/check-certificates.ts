@@ -46,12 +46,18 @@ interface NamedText {
 
 const NAMES_SHOWN_MAX = 3;
 
-/** By the place of the listener in the list; null: it is plain. `expired`: what an expired certificate is. */
-export function readTls(source: YamlSource, expired: Severity, diagnostics: DiagnosticList): (LoadedTls | null)[] {
+/** What an expired certificate is; one whose PEM is in force already, a warning. */
+export interface Expiry {
+  readonly expired: Severity;
+  readonly inForce: ReadonlySet<string>;
+}
+
+/** By the place of the listener in the list; null: it is plain. */
+export function readTls(source: YamlSource, expiry: Expiry, diagnostics: DiagnosticList): (LoadedTls | null)[] {
   return asList(asMap(source.value)?.listeners).map((listener, index) => {
     const tls = asMap(asMap(listener)?.tls);
     if (tls === null) return null;
-    const reader = new TlsReader(source, expired, diagnostics);
+    const reader = new TlsReader(source, expiry, diagnostics);
     const path = ['listeners', index, 'tls'];
     const certificates = asList(tls.certificates).map((raw, i) =>
       reader.readCertificate([...path, 'certificates', i], asMap(raw) ?? {}, i === 0),
@@ -63,15 +69,15 @@ export function readTls(source: YamlSource, expired: Severity, diagnostics: Diag
 /** Reads what one listener names. */
 class TlsReader {
   readonly #source: YamlSource;
-  readonly #expired: Severity;
+  readonly #expiry: Expiry;
   readonly #diagnostics: DiagnosticList;
   /** The line of the certificate that serves a name, by key type and name. */
   readonly #served = new Map<string, number>();
   readonly #now = new Date();
 
-  constructor(source: YamlSource, expired: Severity, diagnostics: DiagnosticList) {
+  constructor(source: YamlSource, expiry: Expiry, diagnostics: DiagnosticList) {
     this.#source = source;
-    this.#expired = expired;
+    this.#expiry = expiry;
     this.#diagnostics = diagnostics;
   }
 
@@ -103,7 +109,7 @@ class TlsReader {
     const named = this.#readText(path.slice(0, -1), 'client_ca_file', raw);
     const chain = named && this.#parse(named, readChain);
     if (named === null || chain === null) return null;
-    this.#checkCas(named, chain.certificates);
+    this.#checkCas(named, chain);
     const fingerprints = new Set(chain.certificates.map(({ fingerprint256 }) => fingerprint256));
     return { file: named.file, pem: chain.pem, fingerprints: [...fingerprints].sort() };
   }
@@ -124,7 +130,7 @@ class TlsReader {
 
   #checkChain(named: NamedText, chain: Chain): void {
     const [own, ...issuers] = chain.certificates;
-    this.#checkDates(named, own);
+    this.#checkDates(named, own, this.#severityOf(chain));
     for (const [i, issuer] of issuers.entries()) {
       if (issuer.validToDate >= this.#now) continue;
       const message = `holds an issuer (certificate ${i + 2}) that expired on ${formatDate(issuer.validToDate)}`;
@@ -136,10 +142,10 @@ class TlsReader {
     this.#warn(named, `has certificate ${broken} before one that did not sign it; ${advice}`);
   }
 
-  #checkDates(named: NamedText, { validFromDate, validToDate }: X509Certificate): void {
+  #checkDates(named: NamedText, { validFromDate, validToDate }: X509Certificate, expired: Severity): void {
     if (validToDate < this.#now) {
       const message = `holds a certificate that expired on ${formatDate(validToDate)}; renew it`;
-      this.#diagnostics.report(this.#expired, named.at, sentence(named, message));
+      this.#diagnostics.report(expired, named.at, sentence(named, message));
     } else if (validFromDate > this.#now) {
       const advice = 'until then clients refuse it; check the clock of this machine, or wait';
       this.#warn(named, `holds a certificate that is valid from ${formatDate(validFromDate)} on; ${advice}`);
@@ -180,10 +186,11 @@ class TlsReader {
     }
   }
 
-  #checkCas(named: NamedText, cas: readonly X509Certificate[]): void {
+  #checkCas(named: NamedText, chain: Chain): void {
+    const cas: readonly X509Certificate[] = chain.certificates;
     const current = cas.filter(({ validToDate }) => validToDate >= this.#now);
     // of several, one that was replaced may stay until its last client has another certificate
-    const severity = current.length === 0 ? this.#expired : 'warning';
+    const severity = current.length === 0 ? this.#severityOf(chain) : 'warning';
     for (const [i, ca] of cas.entries()) {
       if (!current.includes(ca)) {
         const message = `holds a CA (certificate ${i + 1}) that expired on ${formatDate(ca.validToDate)}`;
@@ -196,6 +203,11 @@ class TlsReader {
         this.#warn(named, `holds a CA (certificate ${i + 1}) without the one that signed it; ${advice}`);
       }
     }
+  }
+
+  /** What it is that these have expired. */
+  #severityOf({ pem }: Chain): Severity {
+    return this.#expiry.inForce.has(pem) ? 'warning' : this.#expiry.expired;
   }
 
   #error(named: NamedText, message: string): void {

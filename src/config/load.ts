@@ -38,17 +38,24 @@ export interface LoadOptions {
    * night must not take every other site down with it, and to a command that asks the running program.
    */
   readonly expired?: Severity;
+  /**
+   * Certificates that are in force, as PEM: one of them that has expired meanwhile is a warning, as the file does not bring
+   * it in. An error there would keep every other site's renewed certificate from coming in too.
+   */
+  readonly inForce?: ReadonlySet<string>;
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** Reads the file, and the files that it names. Never throws. Reads RUNTIME_DIRECTORY from the environment. */
-export function loadConfig(file: string, { expired = 'error' }: LoadOptions = {}): LoadResult {
+export function loadConfig(file: string, { expired = 'error', inForce = NONE }: LoadOptions = {}): LoadResult {
   const diagnostics = new DiagnosticList();
   const source = readYamlSource(resolve(file), diagnostics);
-  const config = source === null ? null : checkSource(source, expired, diagnostics);
+  const config = source === null ? null : checkSource(source, { expired, inForce }, diagnostics);
   return { config: diagnostics.hasErrors ? null : config, diagnostics: diagnostics.sorted() };
 }
 
-function checkSource(source: YamlSource, expired: Severity, diagnostics: DiagnosticList): Config | null {
+function checkSource(source: YamlSource, expiry: Required<LoadOptions>, diagnostics: DiagnosticList): Config | null {
   if (asMap(source.value) === null) {
     if (!source.damaged) diagnostics.error(source.locate([]), describeTop(source.value));
     return null;
@@ -62,7 +69,7 @@ function checkSource(source: YamlSource, expired: Severity, diagnostics: Diagnos
   checkHealthChecks(source, diagnostics);
   checkServices(source, diagnostics);
   const read = {
-    tls: readTls(source, expired, diagnostics),
+    tls: readTls(source, expiry, diagnostics),
     stekShare: readStekShare(source, diagnostics),
     ticketKeys: readTicketKeys(source, diagnostics),
   };

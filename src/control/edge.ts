@@ -63,6 +63,7 @@ export class Edge {
   readonly #state = new ReplicatedState();
   readonly #cluster: Pick<Cluster, keyof Cluster>;
   readonly #helper = new Helper();
+  readonly #local: LocalEdits;
   readonly #pools: Pools;
   readonly #plans: ServingPlans;
   readonly #health: Health;
@@ -82,7 +83,9 @@ export class Edge {
     const { config, log, createCluster = (o) => new Cluster(o), passedSockets = new Map() } = options;
     this.#options = options;
     this.#log = log;
-    const local = new LocalEdits(config.stateDir, log);
+    // the log of a group has the folder locked
+    const local = new LocalEdits(config.stateDir, log, config.stekShare !== null);
+    this.#local = local;
     this.#pools = new Pools({
       pools: config.pools,
       threads: config.workers,
@@ -293,7 +296,7 @@ export class Edge {
 
   /** Once: a start that fails and a drain may both ask for it. */
   #leave(): Promise<void> {
-    this.#left ??= this.#stopCluster().finally(() => this.#helper.close());
+    this.#left ??= this.#stopCluster().finally(() => Promise.all([this.#helper.close(), this.#local.close()]));
     return this.#left;
   }
 

@@ -46,9 +46,15 @@ export function buildRoutes({ addresses, words, salt, dimensions }: RouteTask): 
   return Piscina.move(buildRouteImage(nodes, salt, dimensions)) as Int32Array;
 }
 
+interface LoadTask {
+  readonly file: string;
+  /** As LoadOptions has it. */
+  readonly inForce: ReadonlySet<string>;
+}
+
 /** Piscina task: a configuration file, read and checked. */
-export function load(file: string): LoadedColumns {
-  const { config, diagnostics } = loadConfig(file);
+export function load({ file, inForce }: LoadTask): LoadedColumns {
+  const { config, diagnostics } = loadConfig(file, { inForce });
   if (config === null) return { result: { config, diagnostics }, pools: [] };
   const pools = config.pools.map(({ nodes }) => toColumns(nodes.map((n) => ({ ...n, slot: 0, generation: 0 }))));
   const bare = { ...config, pools: config.pools.map((pool) => ({ ...pool, nodes: [] })) };
@@ -92,17 +98,41 @@ export class Helper {
     idleTimeout: 1_000,
     atomics: 'disabled',
   });
+  /** Tasks that are not done. */
+  readonly #tasks = new Set<AbortController>();
+
+  constructor() {
+    // a thread that could not be started (EMFILE): its task would wait for another for ever, and without this the program end
+    this.#pool.on('error', (error: Error) => {
+      for (const task of this.#tasks) task.abort(error);
+    });
+  }
 
   buildRoutes(nodes: readonly RouteNode[], salt: string, dimensions: RouteDimensions): Promise<Int32Array> {
     const task: RouteTask = { ...toColumns(nodes), salt, dimensions };
-    return this.#pool.run(task, { name: 'buildRoutes' });
+    return this.#run(task, 'buildRoutes');
   }
 
-  async loadConfig(file: string): Promise<LoadResult> {
-    const { result, pools } = (await this.#pool.run(file, { name: 'load' })) as LoadedColumns;
+  /** As loadConfig does; `inForce` as it has it. */
+  async loadConfig(file: string, inForce: ReadonlySet<string>): Promise<LoadResult> {
+    const task: LoadTask = { file, inForce };
+    const { result, pools } = await this.#run<LoadedColumns>(task, 'load');
     for (const [i, pool] of (result.config?.pools ?? []).entries())
       pool.nodes = await fromColumns(pools[i] as NodeColumns);
     return result;
+  }
+
+  async #run<T>(task: unknown, name: string): Promise<T> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    this.#tasks.add(controller);
+    try {
+      return (await this.#pool.run(task, { name, signal })) as T;
+    } catch (error) {
+      throw signal.aborted ? new Error(`no helper thread: ${(signal.reason as Error).message}`) : error;
+    } finally {
+      this.#tasks.delete(controller);
+    }
   }
 
   close(): Promise<void> {

@@ -13,6 +13,7 @@ import type { Log } from './log.ts';
 import type { ServingPlan } from './serving-plan.ts';
 import { removeStaleSocket } from './stale-socket.ts';
 import { ListenError, ThreadLink, type ThreadMessage } from './thread-link.ts';
+import { thisMachine, threadHeapMib } from './thread-memory.ts';
 import type { ThreadSlot } from './thread-slot.ts';
 
 /** Threads there can be at once, those that retire among them: rows of the stats board. */
@@ -44,6 +45,7 @@ export class ListenerThreads {
   readonly #pool: Piscina;
   /** By route: the newest ones. */
   readonly #boards = new Map<number, SharedArrayBuffer>();
+  readonly #starting = new Set<ThreadLink>();
   #startsNoMore = false;
 
   constructor(options: ListenerThreadsOptions) {
@@ -57,8 +59,13 @@ export class ListenerThreads {
       idleTimeout: IDLE_THREAD_MS,
       // a thread that waits for its next task in Atomics.wait would run no event loop
       atomics: 'disabled',
+      resourceLimits: { maxOldGenerationSizeMb: threadHeapMib(thisMachine()) },
     });
-    this.#pool.on('error', (error: Error) => options.log.error({ err: error }, 'listener thread pool'));
+    this.#pool.on('error', (error: Error) => {
+      options.log.error({ err: error }, 'listener thread pool');
+      // one of them could not be started, and would be waited for until the start's timeout
+      for (const link of this.#starting) link.kill();
+    });
   }
 
   /** Of routes that are new: the board of one that is known may have been replaced since `boards` was made. */
@@ -86,6 +93,7 @@ export class ListenerThreads {
       this.#options.onMessage(slot, message),
     );
     slot.began(link);
+    this.#starting.add(link);
     void link.ended.then((result) => this.#options.onEnded(slot, result));
     try {
       this.#opened(slot, serving, await link.serving);
@@ -94,6 +102,8 @@ export class ListenerThreads {
       link.kill();
       await link.ended;
       throw error;
+    } finally {
+      this.#starting.delete(link);
     }
   }
 

@@ -7,8 +7,8 @@
  */
 
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { FileDisk } from '../cluster/disk.ts';
+import { dirname, join } from 'node:path';
+import { FileDisk, lockFolder } from '../cluster/disk.ts';
 import type { Log } from './log.ts';
 import { type EditsOfPool, PoolEdits } from './pool-edits.ts';
 import type { NodeEdit } from './state-command.ts';
@@ -26,12 +26,18 @@ export class LocalEdits {
   readonly #path: string | null;
   #edits = new PoolEdits();
   #disk: FileDisk | null = null;
+  /** Lets go of the folder. Null: it is not ours, as nothing has been written yet, or another process's. */
+  #unlock: (() => void) | null = null;
   /** A write that has not begun: what changes until then is part of it. */
   #next: Promise<boolean> | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Reads what was kept. A file that cannot be read is logged, and there are no edits then: an edge has to start. */
-  constructor(stateDir: string | null, log: Log) {
+  /**
+   * Reads what was kept. A file that cannot be read is logged, and there are no edits then: an edge has to start.
+   * `isLocked`: this process has the folder to itself already.
+   */
+  constructor(stateDir: string | null, log: Log, isLocked = false) {
+    if (isLocked) this.#unlock = () => {};
     this.#log = log;
     this.#path = stateDir === null ? null : join(stateDir, FILE_NAME);
     if (this.#path !== null) this.#read(this.#path);
@@ -53,6 +59,13 @@ export class LocalEdits {
     return this.#write();
   }
 
+  /** After the last write. */
+  async close(): Promise<void> {
+    await this.#last;
+    this.#unlock?.();
+    this.#unlock = null;
+  }
+
   #read(path: string): void {
     try {
       const stat = statSync(path, { throwIfNoEntry: false });
@@ -72,21 +85,34 @@ export class LocalEdits {
   #write(): Promise<boolean> {
     const path = this.#path;
     if (path === null) return Promise.resolve(false);
-    this.#next ??= this.#last.then(() => {
+    this.#next ??= this.#last.then(async () => {
+      const unlocked = await this.#lock(path);
       this.#next = null;
-      return this.#replace(path);
+      return unlocked === null ? this.#replace(path) : this.#notKept(path, unlocked);
     });
     this.#last = this.#next;
     return this.#next;
   }
 
+  /** Two processes would write over what the other keeps. Null, or why not. */
+  async #lock(path: string): Promise<Error | null> {
+    try {
+      this.#unlock ??= await lockFolder(dirname(path));
+      return null;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+
+  #notKept(file: string, err: Error): boolean {
+    this.#log.error({ file, err }, 'an edit of this edge alone is not kept over a restart');
+    return false;
+  }
+
   /** Never rejects. */
   #replace(path: string): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const done = (error: Error | null) => {
-      if (error) this.#log.error({ file: path, err: error }, 'an edit of this edge alone is not kept over a restart');
-      resolve(error === null);
-    };
+    const done = (error: Error | null) => resolve(error === null || this.#notKept(path, error));
     try {
       this.#disk ??= new FileDisk(path);
       const text = JSON.stringify({ version: VERSION, pools: this.#edits.toSnapshot() });

@@ -4,22 +4,24 @@
 
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
+import { LogWriter } from './log-writer.ts';
 
 export type Log = Logger;
 
-/** Lines that could not be written (a full disk) wait up to this much; past it they are dropped. */
-const WAITING_BYTES_MAX = 64 * 1024;
+const STDERR = 2;
 
 /**
- * Writes at once, so that nothing is lost at a crash; a reader of stderr that stands still holds up the main thread, as it
- * does with most programs, and never a listener thread. A write that fails costs lines, not the program.
+ * Writes at once, so that nothing is lost at a crash, but for lines that nobody reads (log-writer.ts); on a terminal,
+ * which is held up by Ctrl-S, the main thread is too. A listener thread never is.
  */
 export function createLog(level: string): Log {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (process.stderr.isTTY) {
     return pino(options, pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'time' }));
   }
-  const destination = pino.destination({ dest: 2, sync: true, maxLength: WAITING_BYTES_MAX });
-  destination.on('error', () => {});
-  return pino(options, destination);
+  const writer = new LogWriter(STDERR);
+  const log = pino(options, writer);
+  writer.onCaughtUp = (lines) => log.warn({ lines }, 'log lines dropped: whoever reads stderr did not keep up');
+  process.once('exit', () => writer.finish());
+  return log;
 }

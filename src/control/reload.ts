@@ -37,6 +37,15 @@ export function changedFiles(before: readonly ListenerConfig[], listeners: reado
   return [...new Set(changed)];
 }
 
+/** PEM texts of what `listeners` show and trust. */
+export function certificatesOf(listeners: readonly ListenerConfig[]): Set<string> {
+  const texts = listeners.flatMap(({ tls }) => {
+    if (tls === null) return [];
+    return [...tls.certificates.map(({ cert }) => cert), ...(tls.clientCa === null ? [] : [tls.clientCa.pem])];
+  });
+  return new Set(texts);
+}
+
 /** `inForce` with what the cluster takes over while it runs as `file` says. */
 export function withLiveStekShare(inForce: StekShareConfig, file: StekShareConfig): StekShareConfig {
   const live = Object.fromEntries(LIVE_OF_STEK_SHARE.map((key) => [key, file[key]]));

@@ -21,7 +21,7 @@ import type { LiveCanary } from './live-canary.ts';
 import type { Log } from './log.ts';
 import { explainShortage, OPEN_FILES_MAX } from './open-files.ts';
 import type { Pools } from './pools.ts';
-import { changedFiles, waitingKeys, withLiveParts, withLiveStekShare } from './reload.ts';
+import { certificatesOf, changedFiles, waitingKeys, withLiveParts, withLiveStekShare } from './reload.ts';
 import type { ReloadResult } from './reload-result.ts';
 import type { ServingPlans } from './serving-plan.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -31,7 +31,7 @@ import { ListenError } from './thread-link.ts';
 /** How long a reload waits for what only the cluster can give. */
 const SALT_TIMEOUT_MS = 3_000;
 
-const NOTHING: ReloadResult = { isOk: false, errors: [], warnings: [], waiting: [] };
+const NOTHING: ReloadResult = { isOk: false, isServed: false, errors: [], warnings: [], waiting: [] };
 
 export interface ReloaderOptions {
   /** In force at the start. */
@@ -93,7 +93,7 @@ export class Reloader {
     return this.#inTurn(async () => {
       watcher.onBegin();
       const result = await this.#reload().catch((error: Error) => {
-        this.#options.log.error({ err: error }, 'reload failed');
+        this.#options.log.error({ err: error }, 'reload failed: nothing was changed');
         return { ...NOTHING, errors: [error.message] };
       });
       watcher.onEnd(result);
@@ -110,7 +110,8 @@ export class Reloader {
   async #reload(): Promise<ReloadResult> {
     const { supervisor, helper, log, passedSockets } = this.#options;
     supervisor.reopenLogs();
-    const { config: file, diagnostics } = await helper.loadConfig(this.#config.file);
+    const inForce = certificatesOf(this.#config.listeners);
+    const { config: file, diagnostics } = await helper.loadConfig(this.#config.file, inForce);
     const said = (severity: string) => diagnostics.filter((d) => d.severity === severity).map(formatDiagnostic);
     const warnings = said('warning');
     for (const warning of warnings) log.warn(warning);
@@ -128,14 +129,19 @@ export class Reloader {
       return this.#refuse([explainListenError(error, file)], warnings);
     }
     this.#config = next;
-    await this.#takeOver(file);
+    try {
+      await this.#takeOver(file);
+    } catch (error) {
+      log.error({ err: error }, 'reload failed in part: what is served is as the file says, other settings may not be');
+      return { ...NOTHING, isServed: true, errors: [(error as Error).message], warnings };
+    }
     this.#warnOfShortage(next);
     const waiting = waitingKeys(this.#config, file);
     const files = changedFiles(before.listeners, next.listeners);
     if (files.length > 0) log.info({ files }, 'new connections get the TLS settings of the file');
     if (waiting.length > 0) log.warn({ keys: waiting }, 'changed in the file, in force after a restart');
     log.info({ pools: file.pools.map(({ name, nodes }) => `${name}: ${nodes.length} nodes`) }, 'reloaded');
-    return { isOk: true, errors: [], warnings, waiting };
+    return { isOk: true, isServed: true, errors: [], warnings, waiting };
   }
 
   #warnOfShortage(config: Config): void {

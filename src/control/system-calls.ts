@@ -2,7 +2,7 @@
  * The few system calls that Node does not offer, by node:ffi: the one file that knows it. Main thread.
  *
  * node:ffi is experimental (Node 26): where it is missing or switched off, every function here says so by its result, and
- * its callers go another way. None of them waits, and none throws: an error is a value.
+ * its callers go another way. None of them waits unless it is told how long, and none throws: an error is a value.
  */
 
 import { createRequire } from 'node:module';
@@ -26,6 +26,7 @@ const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const MSG_NOSIGNAL = 0x4000;
+const POLLOUT = 4;
 
 interface SystemCalls {
   fcntl(fd: number, command: number, argument: number): number;
@@ -34,6 +35,8 @@ interface SystemCalls {
   getsockopt(fd: number, level: number, option: number, value: Int32Array, length: Uint32Array): number;
   getsockname(fd: number, address: Buffer, length: Uint32Array): number;
   close(fd: number): number;
+  /** A struct pollfd: the descriptor, and two half words. */
+  poll(fds: Int32Array, count: bigint, timeoutMs: number): number;
   /** Of the call before: nothing may come between. */
   errno(): number;
 }
@@ -52,6 +55,7 @@ function load(): SystemCalls | null {
       getsockopt: { arguments: ['int32', 'int32', 'int32', 'buffer', 'buffer'], return: 'int32' },
       getsockname: { arguments: ['int32', 'buffer', 'buffer'], return: 'int32' },
       close: { arguments: ['int32'], return: 'int32' },
+      poll: { arguments: ['buffer', 'uint64', 'int32'], return: 'int32' },
       __errno_location: { arguments: [], return: 'pointer' },
     });
     const errnoAt = functions.__errno_location();
@@ -115,4 +119,14 @@ function socketOption(calls: SystemCalls, fd: number, option: number): number | 
   const value = new Int32Array(1);
   const length = Uint32Array.of(value.byteLength);
   return calls.getsockopt(fd, SOL_SOCKET, option, value, length) === 0 ? (value[0] ?? null) : null;
+}
+
+/**
+ * Whether a write of up to PIPE_BUF bytes to a pipe or stream socket would not have to wait, or becomes so within `waitMs`.
+ * Files, and what a write fails on at once, are writable. Null without node:ffi.
+ */
+export function isWritable(fd: number, waitMs: number): boolean | null {
+  const calls = load();
+  // the events asked for are the lower half of the second word, those that came its upper one (little endian, as Node's)
+  return calls === null ? null : calls.poll(Int32Array.of(fd, POLLOUT), 1n, waitMs) > 0;
 }

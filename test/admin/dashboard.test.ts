@@ -243,6 +243,7 @@ function snapshotOf(changes: Partial<Snapshot> = {}): Snapshot {
       peers: [],
       refusals: {},
       isStorageFailed: false,
+      certificateNotAfterMs: null,
     },
     workers: {
       connectionsMax: 4_000,

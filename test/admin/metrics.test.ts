@@ -42,6 +42,7 @@ const VIEW: MetricsView = {
       peers: [peer(2, true), peer(3, false)],
       refusals: { 'wrong-subject': 2 },
       isStorageFailed: false,
+      certificateNotAfterMs: null,
     },
   },
   isReady: true,
@@ -114,7 +115,7 @@ const VIEW: MetricsView = {
   health: [
     {
       pool: 'backends',
-      checks: { passed: 80, unreachable: 81, timeout: 82, answer: 83 },
+      checks: { passed: 80, unreachable: 81, timeout: 82, answer: 83, local: 84 },
       changes: { up: 84, down: 85, failing: 86 },
       nodes: { up: 2, down: 0, failing: 1 },
     },
@@ -209,6 +210,7 @@ test('every number has its name and its labels', async () => {
     'stekbal_health_checks_total{pool="backends",result="unreachable"} 81',
     'stekbal_health_checks_total{pool="backends",result="timeout"} 82',
     'stekbal_health_checks_total{pool="backends",result="answer"} 83',
+    'stekbal_health_checks_total{pool="backends",result="local"} 84',
     'stekbal_health_changes_total{pool="backends",state="up"} 84',
     'stekbal_health_changes_total{pool="backends",state="down"} 85',
     'stekbal_health_changes_total{pool="backends",state="failing"} 86',

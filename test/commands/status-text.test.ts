@@ -28,6 +28,7 @@ const FOLLOWER: ClusterStatus = {
   ],
   refusals: { 'wrong-subject': 3, 'other-cluster': 0, 'no-certificate': 1 },
   isStorageFailed: true,
+  certificateNotAfterMs: null,
 };
 const STATUS: EdgeStatus = {
   version: '1.2.3',
@@ -136,6 +137,7 @@ test('a fresh server says that it looks for a cluster', () => {
     peers: [],
     refusals: {},
     isStorageFailed: false,
+    certificateNotAfterMs: null,
   };
   const workers = { connectionsMax: 4_000, threads: 1, replaced: 0, retiring: 0, list: [] };
   const keys = { ...STATUS.keys, keys: [], isIssuing: false, activeAgeMs: null };

@@ -23,6 +23,10 @@ test('a listen address without host or port is refused', () => {
 test('a unix path longer than the kernel takes is refused', () => {
   assert.ok(parseListenAddress(`unix:/${'a'.repeat(106)}`).ok);
   assert.equal(parseListenAddress(`unix:/${'a'.repeat(107)}`).ok, false);
+  // beside it the socket is bound under a name of 7 bytes
+  assert.ok(parseListenAddress(`unix:/${'a'.repeat(98)}/s`).ok);
+  const result = parseListenAddress(`unix:/${'a'.repeat(99)}/s`);
+  assert.match(result.ok ? '' : result.message, /folder of the socket has 100 bytes; it may have at most 99/);
 });
 
 test('a node is canonical: port 80 when left out, names in lower case, IPv6 in its shortest form', () => {

@@ -192,6 +192,21 @@ test('a faulty certificate leaves the group as it was, and the rest of the reloa
   assert.equal(waiting(log), undefined);
 });
 
+test('a fault after what is served has changed is not said to have changed nothing', async (t) => {
+  let isFaulty = true;
+  const onReload = async () => {
+    if (isFaulty) throw new Error('made to fail');
+  };
+  const { edge, file } = newEdge(t, simpleConfig(['127.0.0.1:1']), { onReload });
+  await edge.join();
+  writeFileSync(file, simpleConfig(['127.0.0.1:2']));
+  const { isOk, isServed, errors } = await edge.reload();
+  assert.deepEqual([isOk, isServed, errors], [false, true, ['made to fail']]);
+  assert.deepEqual(nodesOf(edge), ['127.0.0.1:2']);
+  isFaulty = false;
+  assert.equal((await edge.reload()).isOk, true);
+});
+
 test('stek_share that is added to the file waits for a restart', async (t) => {
   const files = groupFiles(t);
   const { edge, cluster, log, file } = newEdge(t, simpleConfig(['127.0.0.1:1']));

@@ -63,6 +63,7 @@ export class FakeCluster implements Pick<Cluster, keyof Cluster> {
       peers: [],
       refusals: {},
       isStorageFailed: false,
+      certificateNotAfterMs: null,
       ...this.view,
     };
   }

@@ -8,12 +8,16 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { Edge } from '../../src/control/edge.ts';
+import { Edge, type EdgeOptions } from '../../src/control/edge.ts';
 import type { Log } from '../../src/control/log.ts';
 import { type LogLine, temporaryFolder } from '../e2e/harness.ts';
 import { FakeCluster } from './fake-cluster.ts';
 
-export function newEdge(t: TestContext, yaml: string, { joinTimeoutMs }: { joinTimeoutMs?: number } = {}) {
+export function newEdge(
+  t: TestContext,
+  yaml: string,
+  { joinTimeoutMs, onReload }: Pick<EdgeOptions, 'joinTimeoutMs' | 'onReload'> = {},
+) {
   const file = join(temporaryFolder(t), 'stekbal.yaml');
   writeFileSync(file, yaml);
   const { config, diagnostics } = loadConfig(file);
@@ -25,6 +29,7 @@ export function newEdge(t: TestContext, yaml: string, { joinTimeoutMs }: { joinT
     log,
     version: 'test',
     ...(joinTimeoutMs === undefined ? {} : { joinTimeoutMs }),
+    ...(onReload === undefined ? {} : { onReload }),
     createCluster: (options) => {
       cluster = new FakeCluster(options);
       return cluster;

@@ -117,3 +117,19 @@ test('as many edits as there can be fit the file, and no more are kept in mind',
   const { log, lines } = recordingLog();
   assert.deepEqual([new LocalEdits(folder, log).of(pool).size, lines], [EDITS_MAX, []]);
 });
+
+test('what another process keeps in the folder is not written over: the edit is in force, and said not to be kept', async (t) => {
+  const folder = join(temporaryFolder(t), 'state');
+  const first = new LocalEdits(folder, recordingLog().log);
+  assert.equal(await first.set('web', 'a:1', DRAIN), true);
+  const { log, lines } = recordingLog();
+  const second = new LocalEdits(folder, log);
+  assert.equal(await second.set('web', 'b:1', ADD), false);
+  assert.deepEqual(second.of('web').get('b:1'), ADD);
+  assert.match(JSON.stringify(lines), /is not kept over a restart/);
+  assert.match(JSON.stringify(lines), /another process uses it/);
+  assert.ok(!readFileSync(join(folder, 'local-pools.json'), 'utf8').includes('b:1'));
+  await first.close();
+  assert.equal(await second.set('web', 'b:1', ADD), true);
+  await second.close();
+});

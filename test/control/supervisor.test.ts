@@ -12,6 +12,7 @@ import type { Edge } from '../../src/control/edge.ts';
 import type { ServingPlan } from '../../src/control/serving-plan.ts';
 import { Supervisor } from '../../src/control/supervisor.ts';
 import { hasSystemCalls } from '../../src/control/system-calls.ts';
+import { thisMachine, threadHeapMib } from '../../src/control/thread-memory.ts';
 import { freePort } from '../e2e/cluster-network.ts';
 import { eventually, get, namedBackend, simpleConfig } from '../e2e/harness.ts';
 import { tlsSettings } from '../workers/tls-harness.ts';
@@ -171,6 +172,14 @@ test('a drain in the middle of a change answers what the threads that it adds ha
   await assert.rejects(applying, /draining/);
   assert.deepEqual([...new Set(await Promise.all(clients.map(statusOf)))], ['404']);
   assert.equal(await drained, 0);
+});
+
+test('a listener thread has its share of the memory and no more', async (t) => {
+  const supervisor = newSupervisor(t);
+  const threads = nextWorkers(1);
+  await supervisor.start(plan({ workers: 1 }));
+  const [worker] = await threads;
+  assert.equal(worker?.resourceLimits?.maxOldGenerationSizeMb, threadHeapMib(thisMachine()));
 });
 
 test('a refused change leaves no descriptor behind', { skip }, async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -8,6 +9,9 @@ import {
   exchange,
   get,
   httpBackend,
+  type LogLine,
+  MAIN,
+  namedBackend,
   runToEnd,
   simpleConfig,
   startSound,
@@ -121,3 +125,68 @@ test('run says so where the access log cannot be written', async (t) => {
   assert.equal(code, 1);
   assert.match(stderr, /access_log: cannot append to .*\/none\/access\.log: ENOENT/);
 });
+
+test('a FIFO that nobody reads is refused, at the start and at a reload, and holds nobody up', async (t) => {
+  const folder = temporaryFolder(t);
+  const fifo = join(folder, 'access.fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  const yaml = simpleConfig([(await namedBackend(t)).address]);
+  const withFifo = `access_log: ${fifo}\n${yaml}`;
+  const config = join(folder, 'stekbal.yaml');
+  writeFileSync(config, withFifo);
+  const { code, stderr } = await runToEnd(['run', '-c', config]);
+  assert.equal(code, 1);
+  assert.match(stderr, /access_log: cannot append to .*access\.fifo: ENXIO: it is a FIFO that nobody reads/);
+  const program = await startSound(t, yaml);
+  writeFileSync(program.configFile, withFifo);
+  program.child.kill('SIGHUP');
+  await program.logged(({ msg }) => msg.startsWith('reload refused'));
+  assert.equal((await get(program.port)).status, 200);
+});
+
+test('a FIFO with a reader, /dev/stdout as a pipe, and /dev/null can be appended to', async (t) => {
+  const folder = temporaryFolder(t);
+  const fifo = join(folder, 'access.fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+  t.after(() => closeSync(reader));
+  const backend = await namedBackend(t);
+  const yaml = (file: string) => simpleConfig([backend.address], { top: [`access_log: ${file}`] });
+  const program = await startSound(t, yaml(fifo));
+  await get(program.port);
+  await eventually(() => hasBytes(reader), 'a line');
+  await program.reload(yaml('/dev/null'));
+  assert.equal((await get(program.port)).status, 200);
+
+  const config = join(folder, 'stekbal.yaml');
+  writeFileSync(config, yaml('/dev/stdout'));
+  const piped = spawn('sh', ['-c', '"$0" "$@" | sed s/^/piped:/', process.execPath, MAIN, 'run', '-c', config]);
+  t.after(() => piped.kill('SIGKILL'));
+  let said = '';
+  piped.stderr.on('data', (chunk) => {
+    said += chunk;
+  });
+  let lines = '';
+  piped.stdout.on('data', (chunk) => {
+    lines += chunk;
+  });
+  await eventually(
+    () => said.includes('"serving"'),
+    () => said,
+  );
+  const serving = JSON.parse(said.split('\n').find((line) => line.includes('"serving"')) ?? '') as LogLine;
+  const [address] = serving.addresses as string[];
+  await get(Number(address?.split(':')[1]));
+  process.kill(serving.pid as number, 'SIGTERM');
+  await once(piped, 'close');
+  assert.match(lines, /^piped:\{"time":/);
+});
+
+function hasBytes(fd: number): boolean {
+  try {
+    return readSync(fd, Buffer.alloc(10)) > 0;
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+    return false;
+  }
+}

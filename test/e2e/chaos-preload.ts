@@ -4,11 +4,41 @@
  *
  *   terminate   the thread is ended from outside
  *   throw       an exception that nobody catches
+ *   throw-all   the same, in all threads at once
+ *   reject      a promise that nobody catches
+ *   exit        process.exit
+ *   stack       a recursion without end
+ *   heap        objects that are kept, until there is no room for more
+ *   buffers     the same with buffers, which are no part of the heap
  *   hang        its event loop stands still; a line of the log says from when on
  */
 
 import { writeSync } from 'node:fs';
 import { BroadcastChannel, isMainThread, type Worker } from 'node:worker_threads';
+
+const WHY = 'made to fail by the test';
+const kept: unknown[] = [];
+const endlessly = (): number => endlessly() + 1;
+const throwNow = () => {
+  throw new Error(WHY);
+};
+const ACTIONS: Readonly<Record<string, () => void>> = {
+  throw: throwNow,
+  'throw-all': throwNow,
+  reject: () => void Promise.reject(new Error(WHY)),
+  exit: () => process.exit(7),
+  stack: endlessly,
+  heap: () => {
+    for (;;) kept.push(Array.from({ length: 10_000 }, (_, i) => ({ i })));
+  },
+  buffers: () => {
+    for (;;) kept.push(Buffer.allocUnsafeSlow(64 * 1024 * 1024));
+  },
+  hang: () => {
+    writeSync(2, `${JSON.stringify({ level: 30, msg: 'made to hang by the test' })}\n`);
+    for (;;);
+  },
+};
 
 const channel = new BroadcastChannel('stekbal-chaos');
 
@@ -26,15 +56,7 @@ if (isMainThread) {
   const { threadId } = await import('node:worker_threads');
   channel.onmessage = ({ data }: { data: unknown }) => {
     const { action, threadId: target } = data as { action: string; threadId: number };
-    if (target !== threadId) return;
-    if (action === 'throw') {
-      setImmediate(() => {
-        throw new Error('made to fail by the test');
-      });
-    } else {
-      writeSync(2, `${JSON.stringify({ level: 30, msg: 'made to hang by the test' })}\n`);
-      for (;;);
-    }
+    if (target === threadId || action === 'throw-all') setImmediate(() => ACTIONS[action]?.());
   };
 }
 channel.unref();

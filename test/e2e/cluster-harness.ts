@@ -37,6 +37,8 @@ export interface ClusterSetup {
   /** Default: yes. */
   readonly hasStateDir?: boolean;
   readonly workers?: number;
+  /** Further keys of the pool. */
+  readonly pool?: readonly string[];
   /** Further lines of the service, of stek_share and of the file's top. */
   readonly service?: readonly string[];
   readonly stekShare?: readonly string[];
@@ -47,7 +49,8 @@ export interface ClusterSetup {
   readonly files?: Readonly<Record<string, string>>;
   /** Seconds. */
   readonly keyUpdateInterval?: number;
-  readonly env?: NodeJS.ProcessEnv;
+  /** Of all, or of each. */
+  readonly env?: NodeJS.ProcessEnv | ((id: ServerId) => NodeJS.ProcessEnv);
   /** What a peer's subject must be. Default: that of all certificates here. */
   readonly certVerifyStr?: string;
   readonly authority?: Authority;
@@ -142,7 +145,7 @@ export class ClusterHarness {
   write(id: ServerId): string {
     const { folder, port, leaf, authorities, list } = this.#place(id);
     const { hasStateDir = true, workers = 1, service = [], stekShare = [], certVerifyStr = SUBJECT } = this.#setup;
-    const { top = [], listeners = [PLAIN_LISTENER], files = {}, keyUpdateInterval = 3600 } = this.#setup;
+    const { pool = [], top = [], listeners = [PLAIN_LISTENER], files = {}, keyUpdateInterval = 3600 } = this.#setup;
     writeCredentials(folder, 'peer', authorities, leaf);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const rows = list.map((one) => `- {server_id: ${one}, address: ${HOST}, port: ${this.port(one)}}\n`);
@@ -165,7 +168,7 @@ export class ClusterHarness {
       ...(hasStateDir ? ['state_dir: state'] : []),
       `admin: {address: "unix:${join(folder, 'admin.sock')}"}`,
       `listeners: [${listeners.join(', ')}]`,
-      `pools: {demo: {nodes: ["${this.node}"]}}`,
+      `pools: {demo: {${[`nodes: ["${this.node}"]`, ...pool].join(', ')}}}`,
       'services:',
       ...['web:', '  pool: demo', '  affinity: yes', '  affinity_use_salt: yes'].map((line) => `  ${line}`),
       ...service.map((line) => `    ${line}`),
@@ -194,7 +197,8 @@ export class ClusterHarness {
 
   /** Starts the process, whatever becomes of it. */
   spawn(id: ServerId): ProgramProcess {
-    const program = spawnProgram(this.#t, this.write(id), { env: this.#setup.env ?? {} });
+    const { env = {} } = this.#setup;
+    const program = spawnProgram(this.#t, this.write(id), { env: typeof env === 'function' ? env(id) : env });
     this.#place(id).processes.push(program);
     return program;
   }

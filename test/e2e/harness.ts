@@ -59,7 +59,16 @@ export interface Program extends ProgramProcess {
   chaos(action: ChaosAction): void;
 }
 
-export type ChaosAction = 'terminate' | 'throw' | 'hang';
+export type ChaosAction =
+  | 'terminate'
+  | 'throw'
+  | 'throw-all'
+  | 'reject'
+  | 'exit'
+  | 'stack'
+  | 'heap'
+  | 'buffers'
+  | 'hang';
 
 /** Whatever ends and takes with it what was made for it: a test, mostly. */
 export interface Lifetime {

@@ -63,6 +63,7 @@ export class PoolHealth {
   #isOutdated = false;
   #nodeCount = 0;
   #isAllDown = false;
+  #canCheck = true;
   readonly #checks = Object.fromEntries(CHECK_RESULTS.map((result) => [result, 0])) as Record<
     CheckResult['result'],
     number
@@ -217,12 +218,24 @@ export class PoolHealth {
 
   #onResult(record: NodeRecord, { result, reason }: CheckResult): void {
     this.#checks[result]++;
+    this.#judgeOurselves(result === 'local' ? reason : null);
+    if (result === 'local') return;
     const hasPassed = result === 'passed';
     if (!hasPassed) record.failure = reason;
     if (record.checks?.take(hasPassed) !== true) return;
     // who left it out did so before the checks found it down; that it is back, they have seen now
     if (hasPassed) record.withdrawAll();
     this.#judge(record);
+  }
+
+  /** `reason`: why a check could not be made here; null: it could. */
+  #judgeOurselves(reason: string | null): void {
+    const canCheck = reason === null;
+    if (canCheck === this.#canCheck) return;
+    this.#canCheck = canCheck;
+    const { name, log } = this.#options;
+    if (canCheck) log.info({ pool: name }, 'health checks can be made again');
+    else log.warn({ pool: name, reason }, 'health checks cannot be made here: nodes stay as they were');
   }
 
   #judge(record: NodeRecord): void {

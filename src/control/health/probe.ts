@@ -5,12 +5,16 @@
 
 import http from 'node:http';
 import net from 'node:net';
+import { LOCAL_FAILURES } from '../../boards/local-failures.ts';
 import type { HealthCheckConfig, HttpCheckConfig, NodeConfig, StatusRange } from '../../config/config.ts';
 import type { Running } from './check-schedule.ts';
 import { startDeadline } from './deadline.ts';
 
-/** How a check ends. `unreachable`: no connection. `answer`: no answer, none that is HTTP, or not the status expected. */
-export const CHECK_RESULTS = ['passed', 'unreachable', 'timeout', 'answer'] as const;
+/**
+ * How a check ends. `unreachable`: no connection. `answer`: no answer, none that is HTTP, or not the status expected.
+ * `local`: this machine could not make it, which says nothing of the node.
+ */
+export const CHECK_RESULTS = ['passed', 'unreachable', 'timeout', 'answer', 'local'] as const;
 
 export interface CheckResult {
   readonly result: (typeof CHECK_RESULTS)[number];
@@ -68,7 +72,7 @@ function connect(at: Address, { timeoutMs }: HealthCheckConfig, onDone: (result:
   const deadline = startDeadline(timeoutMs, () => settle(timedOut(timeoutMs, false)));
   socket.once('connect', () => settle(PASSED));
   // one that comes after the end is nobody's concern
-  socket.on('error', (error) => settle({ result: 'unreachable', reason: codeOf(error) }));
+  socket.on('error', (error) => settle(unreachable(error)));
   return { cancel: end };
 }
 
@@ -111,7 +115,7 @@ function request(
   // it would go on with something else than HTTP
   sent.once('upgrade', () => end({ result: 'answer', reason: 'status 101' }));
   sent.on('error', (error) => {
-    decide({ result: isConnected ? 'answer' : 'unreachable', reason: describe(error) });
+    decide(isConnected ? { result: 'answer', reason: describe(error) } : unreachable(error));
   });
   sent.once('close', () => {
     deadline.clear();
@@ -145,6 +149,11 @@ const NO_ANSWER = 'it closed the connection without an answer';
 
 function timedOut(timeoutMs: number, isConnected: boolean): CheckResult {
   return { result: 'timeout', reason: `no ${isConnected ? 'answer' : 'connection'} within ${timeoutMs} ms` };
+}
+
+function unreachable(error: Error): CheckResult {
+  const reason = describe(error);
+  return { result: LOCAL_FAILURES.has(reason) ? 'local' : 'unreachable', reason };
 }
 
 function describe(error: Error): string {

@@ -16,10 +16,10 @@ export function statusLine(status: EdgeSummary, readiness: Readiness): string {
 }
 
 /** What a reload left to be said; null where there is nothing. */
-export function reloadNote({ isOk, errors, waiting }: ReloadResult): string | null {
+export function reloadNote({ isOk, isServed, errors, waiting }: ReloadResult): string | null {
   if (!isOk) {
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
-    return `reload failed, nothing was changed: ${errors[0] ?? 'see the log'}${more}`;
+    return `reload failed${isServed ? ' in part' : ', nothing was changed'}: ${errors[0] ?? 'see the log'}${more}`;
   }
   return waiting.length > 0 ? `in force after a restart: ${waiting.join(', ')}` : null;
 }

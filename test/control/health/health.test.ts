@@ -78,6 +78,24 @@ function newHealth(t: TestContext, check: HealthCheckConfig | null = CHECK, addr
   };
 }
 
+test('checks that this machine could not make say nothing of a node, and are said once', async (t) => {
+  const { health, lines, dead, boards, pass } = newHealth(t);
+  await pass(0);
+  for (const address of [A, B]) dead.set(address, { result: 'local', reason: 'EMFILE' });
+  await pass(20_000);
+  assert.deepEqual([boards.size, health.counts[0]?.nodes.up], [0, 2]);
+  assert.ok((health.counts[0]?.checks.local ?? 0) > 10);
+  dead.clear();
+  await pass(2_000);
+  assert.deepEqual(
+    lines.map(({ level, msg }) => [level, msg]),
+    [
+      [40, 'health checks cannot be made here: nodes stay as they were'],
+      [30, 'health checks can be made again'],
+    ],
+  );
+});
+
 test('a node whose checks fail is put out after fall of them and back after rise, with a line and a time for each', async (t) => {
   const { health, lines, dead, boards, pass } = newHealth(t);
   await pass(0);
@@ -272,7 +290,7 @@ test('checks and changes are counted, nodes by state', async (t) => {
   assert.deepEqual(health.counts, [
     {
       pool: 'web',
-      checks: { passed: 2, unreachable: 2, timeout: 2, answer: 0 },
+      checks: { passed: 2, unreachable: 2, timeout: 2, answer: 0, local: 0 },
       changes: { up: 0, down: 2, failing: 1 },
       nodes: { up: 0, down: 2, failing: 1 },
     },

@@ -8,7 +8,7 @@ import {
 import { recordingLog } from '../new-edge.ts';
 
 const GRACE_MS = 45_000;
-const RESULT = { isOk: true, errors: [], warnings: [], waiting: [] };
+const RESULT = { isOk: true, isServed: true, errors: [], warnings: [], waiting: [] };
 
 /** A manager on a clock and with a program that the test moves; `sent` is what went out since it was last read. */
 function managed(t: TestContext, watchdogMs: number | null = 30_000) {
@@ -85,7 +85,7 @@ test('a failed reload ends with READY=1 too, and its error stays in the status u
   manager.ready(view);
   manager.reloading();
   sent();
-  manager.reloaded({ ...RESULT, isOk: false, errors: ['a.yaml:1:1: no\nsuch thing'] });
+  manager.reloaded({ ...RESULT, isOk: false, isServed: false, errors: ['a.yaml:1:1: no\nsuch thing'] });
   const note = 'reload failed, nothing was changed: a.yaml:1:1: no such thing';
   assert.deepEqual(sent(), [`READY=1 STATUS=serving; ${note}`]);
   program.status = 'serving on';

@@ -59,14 +59,14 @@ test('a drain says how many connections are left', () => {
 });
 
 test('a failed reload is told with its first error, a good one with what waits for a restart', () => {
-  const result = { isOk: true, errors: [], warnings: [], waiting: [] };
+  const result = { isOk: true, isServed: true, errors: [], warnings: [], waiting: [] };
   assert.equal(reloadNote(result), null);
   assert.equal(
     reloadNote({ ...result, waiting: ['state_dir', 'stek_share'] }),
     'in force after a restart: state_dir, stek_share',
   );
   assert.equal(
-    reloadNote({ ...result, isOk: false, errors: ['a.yaml:1:2: no', 'a.yaml:3:1: nor this', 'x'] }),
+    reloadNote({ ...result, isOk: false, isServed: false, errors: ['a.yaml:1:2: no', 'a.yaml:3:1: nor this', 'x'] }),
     'reload failed, nothing was changed: a.yaml:1:2: no (and 2 more)',
   );
 });
