@@ -13,7 +13,7 @@ export const MEMBERS_MAX = 256;
 export const PENDING_MAX = 1_000;
 /** Clusters founded one after the other; a higher number is a fault, and not counted on. */
 export const GENERATION_MAX = 1_000_000_000;
-/** A peer may be this many terms ahead: with more it would use them up. */
+/** One message brings a member this many terms further at the most: a larger step, and a faulty peer would use them up. */
 export const TERM_LEAP_MAX = 2 ** 32;
 /** The whole state, in a snapshot. */
 export const SNAPSHOT_BYTES_MAX = 15 * 1024 * 1024;
