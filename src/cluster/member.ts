@@ -28,7 +28,15 @@ import { certaintyTicks, Formation, type FreshStep, type FreshView, lostTicks } 
 import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
 import { Joiners } from './joiners.ts';
 import { Keeper } from './keeper.ts';
-import { BATCH_MAX, COMMAND_BYTES_MAX, IN_FLIGHT_MAX, SNAPSHOT_BYTES_MAX, TERM_LEAP_MAX } from './limits.ts';
+import {
+  BATCH_MAX,
+  COMMAND_BYTES_MAX,
+  IN_FLIGHT_MAX,
+  SNAPSHOT_BYTES_MAX,
+  TERM_LEAP_END,
+  TERM_LEAP_MAX,
+  TERM_STEP_MAX,
+} from './limits.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { isSound } from './peer-checks.ts';
 import { type Attempt, Proposals } from './proposals.ts';
@@ -604,7 +612,7 @@ export class Member {
  */
 function hear(raft: Raft, message: Message): void {
   const isVoteRequest = message.type === 'vote-request';
-  const reach = raft.term + TERM_LEAP_MAX;
+  const reach = raft.term + (raft.term < TERM_LEAP_END ? TERM_LEAP_MAX : TERM_STEP_MAX);
   // a pre-vote changes no term
   if (message.term <= reach || (isVoteRequest && message.isPreVote)) raft.step(message);
   // while there is a leader, whoever wants its place is not listened to

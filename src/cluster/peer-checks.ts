@@ -5,6 +5,7 @@
 
 import type { Raft } from '../raft/raft.ts';
 import { type AppendRequest, type Message, ROLE } from '../raft/types.ts';
+import { SNAPSHOT_INDEX_MAX } from './limits.ts';
 import type { StateMachine } from './types.ts';
 
 type Reader = Pick<StateMachine, 'isReadable'>;
@@ -15,8 +16,8 @@ export function isSound(raft: Raft | null, message: Message, stateMachine: Reade
     case 'append-request':
       return isLeaders(raft, message) && isOrdered(message);
     case 'snapshot-request': {
-      const { term, membership, data } = message.snapshot;
-      const isWhole = membership.voters.length > 0 && term <= message.term;
+      const { index, term, membership, data } = message.snapshot;
+      const isWhole = membership.voters.length > 0 && term <= message.term && index <= SNAPSHOT_INDEX_MAX;
       return isLeaders(raft, message) && isWhole && stateMachine.isReadable(data);
     }
     default:

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serverOf } from '../../src/cluster/identity.ts';
-import { COMMAND_BYTES_MAX, TERM_LEAP_MAX } from '../../src/cluster/limits.ts';
+import { COMMAND_BYTES_MAX, TERM_LEAP_END, TERM_LEAP_MAX, TERM_STEP_MAX } from '../../src/cluster/limits.ts';
 import { Member } from '../../src/cluster/member.ts';
 import { memberStatuses } from '../../src/cluster/member-status.ts';
 import type {
@@ -621,6 +621,12 @@ test('a term far ahead is come to step by step, by a member and by a fresh serve
     assert.ok(terms.every(([now], i) => (now as number) - ((terms[i - 1]?.[0] ?? 2) as number) <= TERM_LEAP_MAX));
     assert.equal(host.raft.log.membership.index <= 1, true);
   }
+});
+
+test('near the end of all terms one message brings a member a few further, and no more', () => {
+  const host = boundHost({ hardState: { term: TERM_LEAP_END, vote: null } });
+  host.raftMessage(CLUSTER, append([], { term: Number.MAX_SAFE_INTEGER }));
+  assert.equal(host.raft.term, TERM_LEAP_END + TERM_STEP_MAX);
 });
 
 test('who stands for election in a term far ahead is not listened to while there is a leader', () => {

@@ -66,6 +66,18 @@ for (const [what, isWiped] of [
   });
 }
 
+test('a snapshot of an index that nothing can follow on is refused', () => {
+  const { group, send } = newGroup();
+  const { raft } = group.machine(2)?.member ?? assert.fail();
+  assert.ok(raft !== null);
+  const term = raft.term + 1;
+  const snapshot = { index: Number.MAX_SAFE_INTEGER, term, membership: raft.membership, data: new Uint8Array() };
+  assert.equal(send(2, { type: 'snapshot-request', term, snapshot }), 'bad-frame');
+  assert.ok(raft.log.lastIndex < 1_000);
+  group.start(TAKEN);
+  assert.ok(group.agreesOnEdit('10.0.0.4:80', A_WHILE));
+});
+
 test('commands of no kind, in entries of a false leader, end nobody', () => {
   const { group, send } = newGroup();
   const { raft } = group.machine(2)?.member ?? assert.fail();
