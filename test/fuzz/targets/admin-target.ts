@@ -20,6 +20,9 @@ const STATUSES = new Set([
   200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 415, 417, 422, 431, 503, 504,
 ]);
 
+/** What the keeper of the ticket keys proposes by itself. */
+const OWN_COMMANDS = ['sync', 'key-mint', 'key-activate', 'key-retire'];
+
 type Admin = Awaited<ReturnType<typeof startAdmin>>;
 /** One without a token, and one with. */
 type Admins = Readonly<Record<'open' | 'token', Admin>>;
@@ -88,7 +91,7 @@ class AdminTarget implements FuzzTarget {
 function stateOf({ edge, cluster }: Admin): string {
   return JSON.stringify([
     edge.pools.list(),
-    cluster.proposed.filter((kind) => kind !== 'sync'),
+    cluster.proposed.filter((kind) => !OWN_COMMANDS.includes(kind)),
     cluster.reloads.length,
   ]);
 }
