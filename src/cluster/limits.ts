@@ -13,8 +13,13 @@ export const MEMBERS_MAX = 256;
 export const PENDING_MAX = 1_000;
 /** Clusters founded one after the other; a higher number is a fault, and not counted on. */
 export const GENERATION_MAX = 1_000_000_000;
-/** A peer may be this many terms ahead: with more it would use them up. */
+/** One message brings a member this many terms further at the most: a larger step, and a faulty peer would use them up. */
 export const TERM_LEAP_MAX = 2 ** 32;
+/** From here on it is TERM_STEP_MAX: terms must not come to where numbers are not exact any more. */
+export const TERM_LEAP_END = 2 ** 52;
+export const TERM_STEP_MAX = 1_024;
+/** A peer's snapshot has no larger index: entries that follow on it need larger ones, which must be exact too. */
+export const SNAPSHOT_INDEX_MAX = 2 ** 52;
 /** The whole state, in a snapshot. */
 export const SNAPSHOT_BYTES_MAX = 15 * 1024 * 1024;
 

@@ -28,7 +28,15 @@ import { certaintyTicks, Formation, type FreshStep, type FreshView, lostTicks } 
 import { clusterId, EMPTY_SNAPSHOT, generationOf, memberId, NOWHERE, placeholder, serverOf } from './identity.ts';
 import { Joiners } from './joiners.ts';
 import { Keeper } from './keeper.ts';
-import { BATCH_MAX, COMMAND_BYTES_MAX, IN_FLIGHT_MAX, SNAPSHOT_BYTES_MAX } from './limits.ts';
+import {
+  BATCH_MAX,
+  COMMAND_BYTES_MAX,
+  IN_FLIGHT_MAX,
+  SNAPSHOT_BYTES_MAX,
+  TERM_LEAP_END,
+  TERM_LEAP_MAX,
+  TERM_STEP_MAX,
+} from './limits.ts';
 import { OrphanWatch } from './orphan-watch.ts';
 import { isSound } from './peer-checks.ts';
 import { type Attempt, Proposals } from './proposals.ts';
@@ -331,7 +339,7 @@ export class Member {
     }
     if (cluster !== this.#bond.cluster) return 'other-cluster';
     if (!isSound(this.#bond.raft, message, this.#ports.stateMachine)) return 'bad-frame';
-    this.#bond.raft.step(message);
+    hear(this.#bond.raft, message);
     return null;
   }
 
@@ -407,7 +415,7 @@ export class Member {
   /** A cluster that has taken this incarnation in speaks to it: from now on it belongs to that one alone. */
   #bind(cluster: ClusterId, message: Message): void {
     this.#ports.report('info', 'belongs to a cluster', { cluster, member: this.#id });
-    this.#enter(cluster, EMPTY_SNAPSHOT, (raft) => raft.step(message));
+    this.#enter(cluster, EMPTY_SNAPSHOT, (raft) => hear(raft, message));
   }
 
   #enter(cluster: ClusterId, snapshot: Snapshot, begin: (raft: Raft) => void): void {
@@ -596,6 +604,19 @@ export class Member {
       this.#ports.report('info', 'follows a leader', { term, leader });
     }
   }
+}
+
+/**
+ * Hands a message to the core. Of a term that is too far ahead only the way there is taken, step by step: a server that was
+ * down, or is new, must come to where a faulty peer has driven the others, and none of them further at once.
+ */
+function hear(raft: Raft, message: Message): void {
+  const isVoteRequest = message.type === 'vote-request';
+  const reach = raft.term + (raft.term < TERM_LEAP_END ? TERM_LEAP_MAX : TERM_STEP_MAX);
+  // a pre-vote changes no term
+  if (message.term <= reach || (isVoteRequest && message.isPreVote)) raft.step(message);
+  // while there is a leader, whoever wants its place is not listened to
+  else if (message.to === raft.id && !(isVoteRequest && raft.leader !== null)) raft.approachTerm(reach);
 }
 
 /** What makes a fresh server a member: an election or a log that names its incarnation. */

@@ -5,20 +5,19 @@
 
 import type { Raft } from '../raft/raft.ts';
 import { type AppendRequest, type Message, ROLE } from '../raft/types.ts';
-import { TERM_LEAP_MAX } from './limits.ts';
+import { SNAPSHOT_INDEX_MAX } from './limits.ts';
 import type { StateMachine } from './types.ts';
 
 type Reader = Pick<StateMachine, 'isReadable'>;
 
 /** Whether a sound member of this cluster can have sent `message`. Null: this server has no core yet. */
 export function isSound(raft: Raft | null, message: Message, stateMachine: Reader): boolean {
-  if (message.term > (raft?.term ?? 0) + TERM_LEAP_MAX) return false;
   switch (message.type) {
     case 'append-request':
       return isLeaders(raft, message) && isOrdered(message);
     case 'snapshot-request': {
-      const { term, membership, data } = message.snapshot;
-      const isWhole = membership.voters.length > 0 && term <= message.term;
+      const { index, term, membership, data } = message.snapshot;
+      const isWhole = membership.voters.length > 0 && term <= message.term && index <= SNAPSHOT_INDEX_MAX;
       return isLeaders(raft, message) && isWhole && stateMachine.isReadable(data);
     }
     default:

@@ -10,6 +10,9 @@ export interface SourcePosition {
   column: number;
 }
 
+/** A message may quote a path, as long as the file has it. */
+const MESSAGE_CHARS_MAX = 1_000;
+
 export type Severity = 'error' | 'warning';
 
 /** One fault. The message says what is wrong and what would be right. */
@@ -39,8 +42,9 @@ export class DiagnosticList {
   }
 
   /** For what is an error or a warning by circumstance. */
-  report(severity: Severity, at: SourcePosition, message: string): void {
+  report(severity: Severity, at: SourcePosition, said: string): void {
     this.mention(at.file);
+    const message = said.length > MESSAGE_CHARS_MAX ? `${said.slice(0, MESSAGE_CHARS_MAX)}...` : said;
     const diagnostic: Diagnostic = { file: at.file, line: at.line, column: at.column, severity, message };
     const text = formatDiagnostic(diagnostic);
     // The YAML parser says the same of one place many times over: once for each bracket left open, say.

@@ -5,8 +5,9 @@
 
 import { isUtf8 } from 'node:buffer';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
-import { type Document, LineCounter, type ParsedNode, parseDocument } from 'yaml';
+import { type Document, type ParsedNode, parseDocument } from 'yaml';
 import type { DiagnosticList, SourcePosition } from './diagnostics.ts';
+import { LineIndex } from './line-index.ts';
 import { formatSize } from './units.ts';
 import { YamlValues } from './yaml-values.ts';
 
@@ -14,6 +15,8 @@ export type YamlMap = Record<string, unknown>;
 export type KeyPath = readonly PropertyKey[];
 
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
+/** Of what the parser says: it quotes whole tokens, which may be as long as the file. */
+const PARSER_CHARS_MAX = 160;
 
 /** A file that was read and parsed, if with faults. Maps have no prototype; their keys are the file's own. */
 export interface YamlSource {
@@ -70,22 +73,18 @@ export function asList(value: unknown): readonly unknown[] {
 }
 
 function parseSource(file: string, text: string, diagnostics: DiagnosticList): YamlSource {
-  const lines = new LineCounter();
+  const lines = new LineIndex(text);
   // uniqueKeys compares every key with every other: YamlValues does it in one pass.
   const document: Document.Parsed<ParsedNode> = parseDocument(text, {
-    lineCounter: lines,
     prettyErrors: false,
     uniqueKeys: false,
     logLevel: 'error',
     // Also under a %YAML 1.1 directive, where yes would become a boolean and 12:30 a number.
     schema: 'core',
   });
-  const at = (offset: number): SourcePosition => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line: Math.max(1, line), column: Math.max(1, col) };
-  };
+  const at = (offset: number): SourcePosition => ({ file, ...lines.placeOf(offset) });
   for (const fault of document.errors) diagnostics.error(at(fault.pos[0]), adviseOn(fault.code, fault.message));
-  for (const fault of document.warnings) diagnostics.warning(at(fault.pos[0]), fault.message);
+  for (const fault of document.warnings) diagnostics.warning(at(fault.pos[0]), cutShort(fault.message));
   const values = new YamlValues((offset, message) => diagnostics.error(at(offset), message));
   const value = values.convert(document.contents);
   return {
@@ -133,8 +132,13 @@ export function errnoReason(error: unknown): string {
   return code === '' ? 'it failed to open' : `it failed to open (${code})`;
 }
 
+function cutShort(message: string): string {
+  return message.length > PARSER_CHARS_MAX ? `${message.slice(0, PARSER_CHARS_MAX)}...` : message;
+}
+
 function adviseOn(code: string, raw: string): string {
-  const message = raw.replace(/; please use YAML\..*/, '');
+  const whole = raw.replace(/; please use YAML\..*/, '');
+  const message = cutShort(whole);
   const advice = YAML_ADVICE[code];
   return advice === undefined ? `this is not YAML: ${message}` : `this is not YAML: ${message}; ${advice}`;
 }

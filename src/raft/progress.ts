@@ -61,16 +61,18 @@ export class Progress {
   }
 
   /**
-   * The append after `index` was refused; the logs agree at `agreeAt` at the latest. Returns false for an answer that
-   * came late and says nothing any more.
+   * The append after `index` was refused; the logs agree at `agreeAt` at the latest. Returns whether to send at once: not
+   * so for an answer that came late and says nothing any more.
    */
   rejected(index: number, agreeAt: number): boolean {
     if (this.state === 'snapshot' || index < this.match) return false;
     if (index === this.match) {
-      // what it had confirmed is gone: its disk has lost it, or the refusal is an old one, and to probe does no harm
+      // what it had confirmed is gone: its disk has lost it, or the refusal is an old one, and to probe does no harm.
+      // With the next heartbeat: one that confirms and refuses by turns, as after a false leader's snapshot, would else be
+      // asked as fast as the network carries it, for ever
       this.match = Math.min(this.match, agreeAt);
       this.#become('probe');
-      return true;
+      return false;
     }
     if (this.state === 'replicate') {
       this.#become('probe');

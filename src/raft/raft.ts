@@ -189,6 +189,11 @@ export class Raft {
     }
   }
 
+  /** Word of a term that nobody is to bring about at once: this member goes as far as `term` towards it, and follows nobody. */
+  approachTerm(term: number): void {
+    if (term > this.#term) this.#becomeFollower(term, null);
+  }
+
   /** A command for the log. Returns its index, or why it is not taken. */
   propose(data: Uint8Array): number | Refusal {
     return this.#propose({ kind: 'command', data });

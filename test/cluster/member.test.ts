@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serverOf } from '../../src/cluster/identity.ts';
-import { COMMAND_BYTES_MAX, TERM_LEAP_MAX } from '../../src/cluster/limits.ts';
+import { COMMAND_BYTES_MAX, TERM_LEAP_END, TERM_LEAP_MAX, TERM_STEP_MAX } from '../../src/cluster/limits.ts';
 import { Member } from '../../src/cluster/member.ts';
 import { memberStatuses } from '../../src/cluster/member-status.ts';
 import type {
@@ -568,7 +568,6 @@ test('what no sound member of the cluster can have sent is refused, and does no 
   const [entry] = append(['x']).entries as [Entry];
   const noVoters: Entry = { ...entry, payload: { kind: 'membership', membership: membership([]) } };
   for (const [what, message, prepare] of [
-    ['a term far ahead', append([], { term: 2 + TERM_LEAP_MAX }), null],
     ['a second leader in one term', append(['x']), follows3],
     ["a second leader's snapshot", sent, follows3],
     ['a snapshot that cannot be read', { ...sent, snapshot: { ...snapshot, data: Buffer.from('unreadable') } }, null],
@@ -604,12 +603,40 @@ test('the leader of a term refuses another leader of it', () => {
 test('a fresh server is not bound by what no sound member can have sent', () => {
   const previous = { previousIndex: 0, previousTerm: 0 };
   const gap = append(['x'], previous);
-  const far = append([], { ...previous, commit: 0, term: 1 + TERM_LEAP_MAX });
-  for (const message of [gap, far]) {
-    const host = new Host(2, [1, 2, 3]);
-    assert.equal(host.raftMessage(CLUSTER, { ...message, to: host.member.id }), 'bad-frame');
-    assert.deepEqual([host.member.cluster, host.storage.writes, host.sent()], [null, [], []]);
+  const host = new Host(2, [1, 2, 3]);
+  assert.equal(host.raftMessage(CLUSTER, { ...gap, to: host.member.id }), 'bad-frame');
+  assert.deepEqual([host.member.cluster, host.storage.writes, host.sent()], [null, [], []]);
+});
+
+test('a term far ahead is come to step by step, by a member and by a fresh server, and its messages count from there on', () => {
+  const term = 2 + 2 * TERM_LEAP_MAX;
+  const heartbeat = (host: Host) =>
+    append([], { to: host.member.id, term, previousIndex: 0, previousTerm: 0, commit: 0 });
+  for (const host of [boundHost(), new Host(2, [1, 2, 3])]) {
+    const terms = Array.from({ length: 4 }, () => {
+      assert.equal(host.raftMessage(CLUSTER, heartbeat(host)), null);
+      return [host.raft.term, host.raft.leader];
+    });
+    assert.deepEqual(terms.at(-1), [term, '1.x']);
+    assert.ok(terms.every(([now], i) => (now as number) - ((terms[i - 1]?.[0] ?? 2) as number) <= TERM_LEAP_MAX));
+    assert.equal(host.raft.log.membership.index <= 1, true);
   }
+});
+
+test('near the end of all terms one message brings a member a few further, and no more', () => {
+  const host = boundHost({ hardState: { term: TERM_LEAP_END, vote: null } });
+  host.raftMessage(CLUSTER, append([], { term: Number.MAX_SAFE_INTEGER }));
+  assert.equal(host.raft.term, TERM_LEAP_END + TERM_STEP_MAX);
+});
+
+test('who stands for election in a term far ahead is not listened to while there is a leader', () => {
+  const host = boundHost();
+  host.raftMessage(CLUSTER, append([]));
+  host.raftMessage(CLUSTER, { ...voteRequest(), from: '3.z', term: 2 + 2 * TERM_LEAP_MAX });
+  assert.deepEqual([host.raft.term, host.raft.leader], [2, '1.x']);
+  for (let i = 0; i < OPTIONS.electionTicksMax; i++) host.ticks(1);
+  host.raftMessage(CLUSTER, { ...voteRequest(), from: '3.z', term: 2 + 2 * TERM_LEAP_MAX });
+  assert.equal(host.raft.term, 2 + TERM_LEAP_MAX);
 });
 
 // ---------------------------------------------------------------- persist, send, apply

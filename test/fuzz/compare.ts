@@ -5,12 +5,15 @@
 
 import { METHODS } from 'node:http';
 import { BODY } from '../../workers/http1/framing.ts';
+import type { HeadLimits } from '../../workers/http1/message-head.ts';
 import { type OracleMessage, RequestOracle, ResponseOracle } from './llhttp-oracle.ts';
 import { HOP, type OwnField, type OwnRequest, OwnRequests, type OwnResponse, OwnResponses } from './own-reading.ts';
 
 export interface Verdict {
   /** Messages that we accepted whole, and compared. */
   accepted: number;
+  /** 1: the stream ends within a message that neither reading refuses. */
+  unfinished: 0 | 1;
   /** What is not as it must be, or null. */
   difference: string | null;
   /** Our fault, where llhttp went on and accepted: allowed, and counted. */
@@ -173,7 +176,7 @@ function originForm({ method = '', url = '' }: OracleMessage['incoming']): strin
 }
 
 function newVerdict(): Verdict {
-  return { accepted: 0, difference: null, strictness: null, refusal: null, explained: null };
+  return { accepted: 0, unfinished: 0, difference: null, strictness: null, refusal: null, explained: null };
 }
 
 /**
@@ -198,7 +201,7 @@ export function compareRequests(text: string): Verdict {
   const bytes = Buffer.from(text, 'latin1');
   const own = new OwnRequests();
   const original = new RequestOracle();
-  const forwarded = new RequestOracle();
+  let forwarded: RequestOracle | null = null;
   let seen = 0;
   try {
     own.feed(bytes, 0, bytes.length);
@@ -208,11 +211,14 @@ export function compareRequests(text: string): Verdict {
       seen = message.end;
       readRequest(original, forOracle(text.slice(start, message.end), message.method), message, i, 'original');
       checkRequest(message, original.messages[i] as OracleMessage);
+      forwarded ??= new RequestOracle();
       readRequest(forwarded, forOracle(message.rewritten + message.framed, message.method), message, i, 'forwarded');
       checkForwardedRequest(message, original.messages[i] as OracleMessage, forwarded.messages[i] as OracleMessage);
+      checkOwnReading(message, readAgain(new OwnRequests(WIDE), message.rewritten + message.framed));
       if (message.isComplete) verdict.accepted++;
       start = message.end;
     }
+    if (own.fault === null && !own.isLast && own.isBegun) verdict.unfinished = 1;
     if (own.fault !== null) {
       original.feed(bytes.subarray(start));
       const last = original.messages[own.messages.length - (own.isFaultInBody ? 1 : 0)];
@@ -223,9 +229,40 @@ export function compareRequests(text: string): Verdict {
     conclude(verdict, error, text.slice(0, seen));
   } finally {
     original.close();
-    forwarded.close();
+    forwarded?.close();
   }
   return verdict;
+}
+
+/** What we pass on is longer than what came. */
+const WIDE: HeadLimits = { headBytesMax: 64 * 1024, headersMax: 200, targetBytesMax: 16 * 1024 };
+
+interface Again {
+  readonly fault: string | null;
+  readonly messages: readonly (OwnRequest | OwnResponse)[];
+  readonly consumed: number;
+  readonly fed: number;
+}
+
+function readAgain(reader: OwnRequests | OwnResponses, text: string): Again {
+  const bytes = Buffer.from(text, 'latin1');
+  reader.feed(bytes, 0, bytes.length);
+  const { fault, messages, consumed } = reader;
+  return { fault, messages, consumed, fed: bytes.length };
+}
+
+/** Another edge behind this one reads what we pass on as the one message that we read. */
+function checkOwnReading(sent: OwnRequest | OwnResponse, reader: Again): void {
+  const [again] = reader.messages;
+  const untilClose = 'kind' in sent && sent.kind === BODY.untilClose;
+  same('read again: fault', null, reader.fault);
+  same('read again: messages', 1, reader.messages.length);
+  same('read again: whole', sent.isComplete && !untilClose, again?.isComplete);
+  if (sent.isComplete) same('read again: content', sent.content, again?.content);
+  else same('read again: content is no more', true, sent.content.startsWith(again?.content ?? ''));
+  if (sent.isComplete) same('read again: nothing is left over', reader.fed, reader.consumed);
+  if ('status' in sent) same('read again: status', sent.status, (again as OwnResponse).status);
+  else same('read again: method', sent.method, (again as OwnRequest).method);
 }
 
 function conclude(verdict: Verdict, error: unknown, messages: string): void {
@@ -270,28 +307,42 @@ function checkForwardedRequest(ours: OwnRequest, original: OracleMessage, forwar
 
 /** Compares the readings of streams of responses, each to a request by its method. */
 export async function compareResponses(streams: readonly { text: string; method: string }[]): Promise<Verdict[]> {
-  const methods = streams.flatMap(({ method }) => [method, method, method]);
-  const oracles = await ResponseOracle.open(methods);
-  return streams.map(({ text, method }, i) => {
+  const readings = streams.map(({ text, method }) => {
+    const bytes = Buffer.from(text, 'latin1');
+    const own = new OwnResponses(method === 'HEAD');
+    own.feed(bytes, 0, bytes.length);
+    own.close();
+    // one for the original, and where there is something to pass on, two for that
+    return { text, method, own, count: own.messages.length === 0 ? 1 : 3 };
+  });
+  const oracles = await ResponseOracle.open(
+    readings.flatMap(({ method, count }) => Array.from({ length: count }, () => method)),
+  );
+  let opened = 0;
+  return readings.map(({ text, method, own, count }) => {
     const verdict = newVerdict();
-    const three = oracles.slice(i * 3, i * 3 + 3);
+    const its = oracles.slice(opened, opened + count);
+    opened += count;
     try {
-      compareResponse(text, method, three, verdict);
+      compareResponse(text, method, own, its, verdict);
     } catch (error) {
       conclude(verdict, error, text);
     } finally {
-      for (const oracle of three) oracle.close();
+      for (const oracle of its) oracle.close();
     }
     return verdict;
   });
 }
 
-function compareResponse(text: string, method: string, oracles: readonly ResponseOracle[], verdict: Verdict): void {
+function compareResponse(
+  text: string,
+  method: string,
+  own: OwnResponses,
+  oracles: readonly ResponseOracle[],
+  verdict: Verdict,
+): void {
   const [original, forwarded, untilClose] = oracles as [ResponseOracle, ResponseOracle, ResponseOracle];
   const bytes = Buffer.from(text, 'latin1');
-  const own = new OwnResponses(method === 'HEAD');
-  own.feed(bytes, 0, bytes.length);
-  own.close();
   let start = 0;
   for (const [i, message] of own.messages.entries()) {
     readResponse(original, forOracle(text.slice(start, message.end), 'GET'), message, i, 'original');
@@ -304,6 +355,8 @@ function compareResponse(text: string, method: string, oracles: readonly Respons
     if (message.status === 101) return;
     readResponse(forwarded, `${message.rewritten}\r\n${message.framed}`, message, i, 'forwarded');
     checkForwardedResponse(message, theirs.rawHeaders, forwarded.messages[i]);
+    const reader = new OwnResponses(method === 'HEAD', WIDE);
+    checkOwnReading(message, readAgain(reader, `${message.rewritten}\r\n${message.framed}`));
     // to a client of HTTP/1.0, which is sent no interim response
     if (message.status >= 200) {
       const kind = message.kind === BODY.chunked ? BODY.untilClose : message.kind;
@@ -312,6 +365,7 @@ function compareResponse(text: string, method: string, oracles: readonly Respons
     }
     if (message.isComplete) verdict.accepted++;
   }
+  if (own.fault === null && !own.isLast && own.messages.at(-1)?.isComplete !== true) verdict.unfinished = 1;
   if (original.final !== null) {
     const final = own.messages.at(-1) as OwnResponse;
     checkBodies(final, original, forwarded, untilClose);

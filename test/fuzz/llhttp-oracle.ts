@@ -54,7 +54,8 @@ function collect(incoming: IncomingMessage, keepsConnection: boolean): OracleMes
 
 let receiving: RequestOracle | null = null;
 
-const server = createServer({ insecureHTTPParser: false, maxHeaderSize: HEAD_BYTES_MAX });
+// that a request needs a Host is a rule of http.Server's, not of llhttp's
+const server = createServer({ insecureHTTPParser: false, maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false });
 server.maxHeadersCount = 0;
 // what follows an Upgrade is read as a request, as we do until the backend has agreed to it
 Object.assign(server, { shouldUpgradeCallback: () => false });

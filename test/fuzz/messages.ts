@@ -16,19 +16,20 @@ const token = textOf(TOKEN_CHARS, 1, 12);
 const whiteSpace = fc.constantFrom(' ', ' ', ' ', '', '\t', '  ', ' \t ');
 const content = fc.oneof(
   fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((c) => String.fromCharCode(c)), maxLength: 40 }),
+  fc.nat({ max: 600 }).map((length) => 'x'.repeat(length)),
   fc.constantFrom('hello', '0\r\n\r\n', '\r\n', 'GET /in-body HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n'),
 );
 
 const method = fc.oneof(
-  { weight: 8, arbitrary: fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'DELETE', 'PATCH', 'M-SEARCH') },
+  { weight: 30, arbitrary: fc.constantFrom('GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'DELETE', 'PATCH', 'M-SEARCH') },
   { weight: 1, arbitrary: fc.constantFrom('CONNECT', 'TRACE', 'QUERY', 'PRI', 'SOURCE', 'get') },
   { weight: 1, arbitrary: token },
 );
 const target = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom('/', '/a?b=c', '/a/../b', '/%00%0d%0a', '//x/y', '/?http://x/') },
-  { weight: 2, arbitrary: textOf(TARGET_CHARS, 0, 30).map((path) => `/${path}`) },
+  { weight: 160, arbitrary: fc.constantFrom('/', '/a?b=c', '/a/../b', '/%00%0d%0a', '//x/y', '/?http://x/') },
+  { weight: 80, arbitrary: textOf(TARGET_CHARS, 0, 30).map((path) => `/${path}`) },
   {
-    weight: 1,
+    weight: 40,
     arbitrary: fc.constantFrom(
       '*',
       'http://a.example/',
@@ -39,9 +40,17 @@ const target = fc.oneof(
       '',
     ),
   },
-  { weight: 1, arbitrary: textOf(TARGET_CHARS, 0, 12).map((rest) => `http://${rest}`) },
+  { weight: 40, arbitrary: textOf(TARGET_CHARS, 0, 12).map((rest) => `http://${rest}`) },
+  { weight: 1, arbitrary: fc.integer({ min: 8_180, max: 8_200 }).map((length) => `/${'p'.repeat(length)}`) },
 );
-const version = fc.constantFrom(...Array(9).fill('HTTP/1.1'), 'HTTP/1.0', 'HTTP/1.0', 'HTTP/2.0', 'HTTP/1.2');
+const version = fc.constantFrom(
+  ...Array(40).fill('HTTP/1.1'),
+  'HTTP/1.0',
+  'HTTP/1.0',
+  'HTTP/1.0',
+  'HTTP/2.0',
+  'HTTP/1.2',
+);
 
 const fieldName = fc.oneof(
   token,
@@ -51,19 +60,29 @@ const field = fc
   .tuple(fieldName, whiteSpace, textOf(VALUE_CHARS, 0, 20), fc.constantFrom('', '', '', ' ', '\t'))
   .map((parts) => `${parts[0]}:${parts[1]}${parts[2]}${parts[3]}\r\n`);
 const connectionField = fc
-  .array(fc.constantFrom('close', 'keep-alive', 'Upgrade', 'TE', 'x-a', 'cookie', 'Keep-Alive', ''), { maxLength: 3 })
+  .array(
+    fc.constantFrom('close', 'keep-alive', 'keep-alive', 'Upgrade', 'TE', 'x-a', 'x-b', 'cookie', 'Keep-Alive', ''),
+    { maxLength: 3 },
+  )
   .map((options) => `Connection: ${options.join(', ')}\r\n`);
 const hostileField = fc.constantFrom(...HOSTILE_LINES).map((line) => `${line}\r\n`);
 const upgradeFields = fc
   .constantFrom('websocket', 'h2c', 'foo/1, bar')
   .map((p) => `Upgrade: ${p}\r\nConnection: upgrade\r\n`);
 const fieldLine = fc.oneof(
-  { weight: 12, arbitrary: field },
-  { weight: 1, arbitrary: connectionField },
+  { weight: 60, arbitrary: field },
+  { weight: 4, arbitrary: connectionField },
   { weight: 1, arbitrary: hostileField },
 );
-const fields = fc.array(fieldLine, { maxLength: 6 }).map((lines) => lines.join(''));
-const host = fc.constantFrom(...Array(8).fill('Host: a.example\r\n'), 'host:[::1]:80\r\n', 'Host: \r\n', '');
+/** Around the limits: 100 fields, 16 KiB. */
+const manyFields = fc
+  .tuple(fc.integer({ min: 90, max: 104 }), fc.constantFrom(0, 10, 150, 170))
+  .map(([count, length]) => `X-Many: ${'v'.repeat(length)}\r\n`.repeat(count));
+const fields = fc.oneof(
+  { weight: 150, arbitrary: fc.array(fieldLine, { maxLength: 6 }).map((lines) => lines.join('')) },
+  { weight: 1, arbitrary: manyFields },
+);
+const host = fc.constantFrom(...Array(30).fill('Host: a.example\r\n'), 'host:[::1]:80\r\n', 'Host: \r\n', '');
 
 const extension = fc.oneof(
   { weight: 6, arbitrary: fc.constant('') },
@@ -131,7 +150,7 @@ const interim = fc
 
 /** Pipelined requests. */
 export const requestStream: fc.Arbitrary<string> = fc
-  .array(fc.tuple(request, fc.constantFrom('', '', '', '\r\n')), { minLength: 1, maxLength: 4 })
+  .array(fc.tuple(request, fc.constantFrom('', '', '', '\r\n')), { minLength: 1, maxLength: 6 })
   .map((requests) => requests.map(([text, empty]) => empty + text).join(''));
 
 /** Interim responses, a final one, and sometimes bytes behind it. */

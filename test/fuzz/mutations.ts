@@ -120,6 +120,27 @@ function lineStart(text: string, random: Random): number {
   return end < 0 ? text.length : end + 1;
 }
 
+/** What messages are held together by. */
+const STRUCTURE = ['\r', '\n', '\0', ' ', '\t', ':', ';', ',', '=', '"', '0', '1', '9', '/', '\r\n'];
+const IS_STRUCTURE = /[\r\n\0 \t:;,=/"0-9]/;
+/** Around the limits of a target and a head, of chunk extensions and of a trailer section. */
+const FILLS = [1_000, 4_090, 8_180, 8_192, 16_370, 16_400];
+const REPEATED_MAX = 20_000;
+
+/** Where such a byte stands, from a random place on. */
+function structureFrom(text: string, random: Random): number {
+  const from = random.below(text.length);
+  const found = text.slice(from).search(IS_STRUCTURE);
+  return found < 0 ? from : from + found;
+}
+
+/** The beginning of `text`, and the end of `other`: cut at lines as often as not. */
+export function splice(text: string, other: string, random: Random): string {
+  if (text === '' || other === '') return text;
+  const place = (of: string) => (random.below(2) === 0 ? lineStart(of, random) : random.below(of.length));
+  return text.slice(0, place(text)) + other.slice(place(other));
+}
+
 const MUTATIONS: readonly ((text: string, random: Random) => string)[] = [
   function flipByte(text, random) {
     const at = random.below(text.length);
@@ -190,6 +211,53 @@ const MUTATIONS: readonly ((text: string, random: Random) => string)[] = [
     const at = random.below(text.length);
     const part = text.slice(at, at + 8);
     return cut(text, at, at + 8, random.below(2) === 0 ? part.toUpperCase() : part.toLowerCase());
+  },
+  function insertAtStructure(text, random) {
+    const at = structureFrom(text, random) + random.below(2);
+    return cut(text, at, at, random.pick(STRUCTURE));
+  },
+  function replaceAtStructure(text, random) {
+    const at = structureFrom(text, random);
+    return cut(text, at, at + 1, random.pick(STRUCTURE));
+  },
+  function deleteAtStructure(text, random) {
+    const at = structureFrom(text, random);
+    return cut(text, at, at + 1);
+  },
+  function duplicateAtStructure(text, random) {
+    const at = structureFrom(text, random);
+    return cut(text, at, at, text.charAt(at).repeat(1 + random.below(3)));
+  },
+  function swapAtStructure(text, random) {
+    const at = structureFrom(text, random);
+    return cut(text, at, at + 2, text.charAt(at + 1) + text.charAt(at));
+  },
+  function swapLines(text, random) {
+    const [start, end] = lineOf(text, random);
+    const next = text.indexOf('\n', end);
+    return next < 0 ? text : cut(text, start, next + 1, text.slice(end, next + 1) + text.slice(start, end));
+  },
+  function foldLine(text, random) {
+    const at = text.indexOf(' ', random.below(text.length));
+    return at < 0 ? text : cut(text, at, at, random.pick(['\r\n', '\n', '\r', '\r\n\t', '\r\n ']));
+  },
+  function changeDigit(text, random) {
+    const from = random.below(text.length);
+    const at = text.slice(from).search(/[0-9a-fA-F]/) + from;
+    return at < from ? text : cut(text, at, at + 1, random.pick([...'0123456789afAFgx+-']));
+  },
+  function repeatPart(text, random) {
+    const at = random.below(text.length);
+    const part = text.slice(at, at + 1 + random.below(60));
+    return text.length > REPEATED_MAX ? text : cut(text, at, at, part.repeat(1 + random.below(12)));
+  },
+  function fillLine(text, random) {
+    const [start, end] = lineOf(text, random);
+    const colon = text.indexOf(':', start);
+    const at = colon < 0 || colon > end ? start : colon + 1;
+    return random.below(8) > 0
+      ? text
+      : cut(text, at, at, random.pick(['a', ' ', '\xff', '%']).repeat(random.pick(FILLS)));
   },
   function truncate(text, random) {
     return text.slice(0, random.below(text.length) + 1);

@@ -66,6 +66,16 @@ export interface OwnResponse extends OwnBody {
   readonly rewrittenUntilClose: string;
 }
 
+/** Heads serve one message after the other, as they do in a listener thread: nothing of one may be left for the next. */
+const requestHeads = new WeakMap<HeadLimits, RequestHead>();
+const responseHeads = new WeakMap<HeadLimits, ResponseHead>();
+
+function headFor<Head>(heads: WeakMap<HeadLimits, Head>, limits: HeadLimits, make: () => Head): Head {
+  const head = heads.get(limits) ?? make();
+  heads.set(limits, head);
+  return head;
+}
+
 /** Two readers of one body, which must agree on where it ends and whether it is faulty. */
 class BodyPair {
   readonly #framed: BodyReader;
@@ -124,7 +134,12 @@ export class OwnRequests {
 
   constructor(limits: HeadLimits = LIMITS) {
     this.#limits = limits;
-    this.#head = new RequestHead(limits);
+    this.#head = headFor(requestHeads, limits, () => new RequestHead(limits));
+  }
+
+  /** Bytes wait of a message that is not whole. */
+  get isBegun(): boolean {
+    return this.#queue !== null || !this.#isInHead;
   }
 
   get #stopped(): boolean {
@@ -214,7 +229,7 @@ export class OwnResponses {
 
   constructor(isHeadRequest: boolean, limits: HeadLimits = LIMITS) {
     this.#isHeadRequest = isHeadRequest;
-    this.#head = new ResponseHead(limits);
+    this.#head = headFor(responseHeads, limits, () => new ResponseHead(limits));
   }
 
   /** As Exchange's onUpstreamBytes. */

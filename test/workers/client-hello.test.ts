@@ -4,10 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ClientHello, HELLO, HELLO_BYTES_MAX, type HelloOutcome } from '../../workers/client-hello.ts';
+import { extension, hello, records, SERVER_NAME, SUPPORTED_VERSIONS, serverName, versions } from './hello-bytes.ts';
 import { helloOf } from './tls-harness.ts';
 
-const SERVER_NAME = 0;
-const SUPPORTED_VERSIONS = 43;
 const HELLO_13 = hello([serverName('www.example'), versions(0x0304, 0x0303)]);
 
 test('the server name and the versions of a whole hello are read', () => {
@@ -228,23 +227,6 @@ function read(bytes: Buffer): Reading {
   return [outcome, reader.serverName, reader.offersTls13];
 }
 
-function records(...fragments: readonly Buffer[]): Buffer {
-  return Buffer.concat(fragments.map((fragment) => Buffer.concat([Buffer.from([22, 3, 1]), vector(2, fragment)])));
-}
-
-/** `extensions` null: the hello ends before them. */
-function hello(extensions: readonly Buffer[] | null): Buffer {
-  const body = Buffer.concat([
-    Buffer.from([3, 3]),
-    Buffer.alloc(32, 7),
-    vector(1, Buffer.alloc(32, 8)),
-    vector(2, Buffer.from([0x13, 0x01, 0xc0, 0x2b])),
-    vector(1, Buffer.from([0])),
-    extensions === null ? Buffer.alloc(0) : vector(2, Buffer.concat(extensions)),
-  ]);
-  return Buffer.concat([Buffer.from([1]), vector(3, body)]);
-}
-
 /** Where the lengths stand in a hello with the two extensions. */
 function lengthFields(message: Buffer): readonly (readonly [name: string, index: number, bytes: number])[] {
   const session = 4 + 34;
@@ -262,23 +244,4 @@ function lengthFields(message: Buffer): readonly (readonly [name: string, index:
     ['list of names', name + 4, 2],
     ['name', name + 7, 2],
   ];
-}
-
-function serverName(name: string): Buffer {
-  const entry = Buffer.concat([Buffer.from([0]), vector(2, Buffer.from(name, 'latin1'))]);
-  return extension(SERVER_NAME, vector(2, entry));
-}
-
-function versions(...list: readonly number[]): Buffer {
-  return extension(SUPPORTED_VERSIONS, vector(1, Buffer.from(list.flatMap((v) => [v >> 8, v & 0xff]))));
-}
-
-function extension(type: number, data: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([type >> 8, type & 0xff]), vector(2, data)]);
-}
-
-function vector(lengthBytes: number, data: Buffer): Buffer {
-  const length = Buffer.alloc(lengthBytes);
-  length.writeUIntBE(data.length, 0, lengthBytes);
-  return Buffer.concat([length, data]);
 }

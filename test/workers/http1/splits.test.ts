@@ -12,39 +12,19 @@ import { BODY } from '../../../workers/http1/framing.ts';
 import { RequestHead } from '../../../workers/http1/request-head.ts';
 import { ResponseHead } from '../../../workers/http1/response-head.ts';
 import { chunkedStream, requestStream, responseStream, withMutants } from '../../fuzz/messages.ts';
-import { feedInPieces, OwnRequests, OwnResponses } from '../../fuzz/own-reading.ts';
+import { feedInPieces } from '../../fuzz/own-reading.ts';
+import { type Reading, readRequestsAt, readResponsesAt } from '../../fuzz/splits.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() >>> 0);
 const SMALL = { headBytesMax: 120, headersMax: 5, targetBytesMax: 20 };
 const cuts = fc.array(fc.nat(600), { maxLength: 6 });
 
-interface Reading {
-  readonly fault: string | null;
-  readonly isFaultInBody: boolean;
-  readonly messages: readonly { framed: string; content: string; end: number }[];
-}
-
 function readRequests(bytes: Buffer, at: readonly number[], limits = SMALL): Reading {
-  const reader = new OwnRequests(limits);
-  feedInPieces(reader, bytes, at);
-  return comparable(reader.settle());
+  return readRequestsAt(bytes, at, limits);
 }
 
 function readResponses(bytes: Buffer, at: readonly number[], isHead: boolean, limits = SMALL): Reading {
-  const reader = new OwnResponses(isHead, limits);
-  feedInPieces(reader, bytes, at);
-  return comparable(reader.close());
-}
-
-/**
- * What of a faulty body went on before the fault showed, and how far it was read, hangs on the pieces: the exchange is
- * over either way. All else must be equal.
- */
-function comparable({ fault, isFaultInBody, messages }: Reading): Reading {
-  const copies = messages.map((message) => ({ ...message }));
-  const last = copies.at(-1);
-  if (isFaultInBody && last !== undefined) Object.assign(last, { framed: '', end: 0 });
-  return { fault, isFaultInBody, messages: copies };
+  return readResponsesAt(bytes, at, isHead, limits);
 }
 
 function everyCut(length: number): number[][] {
