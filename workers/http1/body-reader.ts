@@ -22,6 +22,7 @@ import {
   TOKEN,
   VALUE,
 } from './chars.ts';
+import { NO_NAMES } from './connection-options.ts';
 import { FAULT, INCOMPLETE, type MessageFault } from './errors.ts';
 import { FieldTable } from './fields.ts';
 import { BODY, type BodyKind } from './framing.ts';
@@ -97,8 +98,6 @@ const STATE = {
   endLf: 14,
 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
-
-const NO_NAMES: readonly Uint8Array[] = [];
 
 const trailerFields = new FieldTable(TRAILER_FIELDS_MAX);
 

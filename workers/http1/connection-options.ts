@@ -13,7 +13,7 @@ const UPGRADE = lower('upgrade');
 /** Fields that no Connection field may name: leaving them out would change what the message means. */
 const PROTECTED = ['content-length', 'host', 'transfer-encoding', 'connection'].map(lower);
 
-const NO_NAMES: readonly Uint8Array[] = [];
+export const NO_NAMES: readonly Uint8Array[] = [];
 
 /** More names than any honest message gives: each is looked for among all fields. */
 const NOMINATED_MAX = 32;

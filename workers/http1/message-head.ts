@@ -5,7 +5,7 @@
  */
 
 import { equalsIgnoringCase, lower } from './chars.ts';
-import { ConnectionOptions } from './connection-options.ts';
+import { ConnectionOptions, NO_NAMES } from './connection-options.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
 import { FieldTable } from './fields.ts';
 import { NO_LENGTH, parseContentLength, readTransferEncoding } from './framing.ts';
@@ -133,7 +133,7 @@ export abstract class MessageHead {
 
   /** Trailer fields of these names are for this hop, too (RFC 9110 section 7.6.1). */
   get hopTrailers(): readonly Uint8Array[] {
-    return this.connection.nominated(this.bytes);
+    return this.isChunked ? this.connection.nominated(this.bytes) : NO_NAMES;
   }
 
   #drop(i: number): true {

@@ -22,7 +22,7 @@ import { arrivals, complaints } from './verdict.ts';
 
 const isLong = process.env.STEKBAL_CONFORMANCE === 'all';
 /** One offset of so many is tried in a short run. */
-const SHARE = 16;
+const SHARE = 8;
 /** In a short run, into how many pieces at most a case is cut. */
 const PIECES_MAX = 300;
 const PAGE = new URL('../../../docs/conformance.md', import.meta.url);

@@ -118,14 +118,14 @@ backend that records raw bytes. It passes where the bytes are refused with the r
 the backend reads exactly the requests that it must, and all of these agree on them:
 
 - a strict reader that shares nothing with the program's, and Node's own parser;
-- lenient readings, as servers in the wild have them: Content-Length wins, or Transfer-Encoding does, exact or obfuscated; the
-  first or the last of several lengths; numbers with signs, white space, \`0x\`, or 32 bits; a bare LF or CR ends a line; folded
-  lines are joined, or lines of their own; names count by their letters alone; a NUL ends a line; the bytes behind a chunk
-  are skipped;
+- lenient readings, as servers in the wild have them: Content-Length wins, or Transfer-Encoding does, exact or obfuscated;
+  the first or the last of several lengths; numbers with signs, white space, \`0x\`, or 32 bits; a bare LF or CR ends a line;
+  folded lines are joined, or lines of their own; names count by their letters alone; a NUL ends a line; the bytes behind a
+  chunk are skipped;
 - the responses, in their order, and the access log.
 
-Every case is sent whole, cut in two at every offset, byte by byte, and over TLS. The cases are those of RFC 9112 sections 2 to
-9 and RFC 9110 on Host, Connection, Expect, Upgrade and TE, and what has been published on request smuggling.
+Every case is sent whole, cut in two at every offset, byte by byte, and over TLS. The cases are those of RFC 9112 sections 2
+to 9 and RFC 9110 on Host, Connection, Expect, Upgrade and TE, and what has been published on request smuggling.
 
     node --test test/e2e/conformance/conformance.test.ts                           a share of the offsets
     STEKBAL_CONFORMANCE=all node --test test/e2e/conformance/conformance.test.ts   all of them
@@ -134,8 +134,8 @@ A server that ignores a well-framed body cannot be helped by a proxy in front of
 it is not used again: after a body of GET, HEAD, DELETE or OPTIONS, for which it is asked to close, and after an answer to
 \`Expect: 100-continue\` without a 100.
 
-The other programs' columns count how many of the same cases they refuse / forward in one meaning / forward malformed, so that a
-strict reader refuses them, while the lenient ones agree / forward so that the readings differ / leave unanswered. They are
-configured as their users do, with connections to the backend kept. It is no race: what they forward in one meaning may well be
-right, and limits are set low at stekbal alone. What differs is listed below.
+The other programs' columns count how many of the same cases they refuse / forward in one meaning / forward malformed, so
+that a strict reader refuses them, while the lenient ones agree / forward so that the readings differ / leave unanswered.
+They are configured as their users do, with connections to the backend kept. It is no race: what they forward in one meaning
+may well be right, and limits are set low at stekbal alone. What differs is listed below.
 `;

@@ -9,6 +9,7 @@
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
+import { Barrier } from './barrier.ts';
 import { type Case, TAG, tagOf } from './case.ts';
 import { READ_FIELD } from './recording-backend.ts';
 
@@ -50,7 +51,8 @@ let lastTag = 0;
 /** Runs all of `runs`; their outcomes in the same order. */
 export async function runAll(runs: readonly Run[], options: RunnerOptions): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const barrier = new Barrier(options);
+  const { port, isTls = false, knowsProxy } = options;
+  const barrier = new Barrier({ port, isTls, waitMs: knowsProxy ? WAIT_MS : STRANGER_WAIT_MS });
   for (let i = 0; i < runs.length; i += WAVE) {
     outcomes.push(...(await runWave(runs.slice(i, i + WAVE), options, barrier)));
   }
@@ -203,54 +205,4 @@ class Client {
 function piecesOf(bytes: string, cuts: readonly number[]): string[] {
   const at = [0, ...cuts, bytes.length];
   return at.slice(1).map((end, i) => bytes.slice(at[i], end));
-}
-
-/** A connection to the proxy whose requests tell that everything sent before them has been read. */
-class Barrier {
-  readonly #options: RunnerOptions;
-  #socket: net.Socket | null = null;
-  #onData: () => void = () => {};
-
-  constructor(options: RunnerOptions) {
-    this.#options = options;
-  }
-
-  async pass(): Promise<void> {
-    for (let i = 0; i < 2; i++) await this.#ask();
-  }
-
-  close(): void {
-    this.#socket?.destroy();
-  }
-
-  /** Without an answer in time there is none to be had: what the cases did to this proxy is not the barrier's to tell. */
-  #ask(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(
-        () => {
-          this.#socket?.destroy();
-          this.#socket = null;
-          resolve();
-        },
-        this.#options.knowsProxy ? WAIT_MS : STRANGER_WAIT_MS,
-      );
-      this.#onData = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      this.#socket ??= this.#open();
-      this.#socket.write('GET /barrier HTTP/1.1\r\nHost: barrier\r\n\r\n');
-    });
-  }
-
-  #open(): net.Socket {
-    const options = { port: this.#options.port, host: '127.0.0.1', noDelay: true };
-    const socket = this.#options.isTls ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
-    socket.on('data', () => this.#onData());
-    socket.on('error', () => {});
-    socket.once('close', () => {
-      if (this.#socket === socket) this.#socket = null;
-    });
-    return socket;
-  }
 }
