@@ -103,6 +103,13 @@ test('what an edge was to meet while it was stopped, it may meet when it goes on
   assert.ok(explain(late, [killed, pause(2)]));
 });
 
+test('a stop of its edge excuses that a silent client was sent away early, and that of no other', () => {
+  const paused = [fault({ kind: 'edge-paused', edge: 2 })];
+  assert.ok(explain(failure({ traffic: 'silent' }), paused));
+  assert.equal(explain(failure({ traffic: 'single' }), paused), null);
+  assert.equal(explain(failure({ traffic: 'silent', edge: 3 }), paused), null);
+});
+
 test('an error line is explained by its own text alone', () => {
   const killed = [fault({ kind: 'thread-killed', edge: 2 })];
   const line = (detail: string) => explain(failure({ symptom: 'error-line', detail }), killed) !== null;

@@ -26,6 +26,11 @@ const RETURN_MS = 6_000;
 const EDGE_ENDS: readonly FaultKind[] = ['edge-killed', 'leader-killed', 'edge-restarted'];
 const GROUP_TROUBLE: readonly FaultKind[] = [...EDGE_ENDS, 'edge-paused', 'partition'];
 
+/** A silent client whose connection was closed before `header_timeout`. */
+function isSentAway({ traffic }: Failure): boolean {
+  return traffic === 'silent';
+}
+
 export const RULES: readonly Rule[] = [
   {
     symptoms: ['refused', 'broken', 'truncated', 'tunnel-cut'],
@@ -51,6 +56,24 @@ export const RULES: readonly Rule[] = [
     withinMs: 1_000,
     holds: ({ isReused }) => isReused,
     why: 'a thread that retires closes its idle connections; the request crossed the FIN',
+  },
+  {
+    symptoms: ['broken'],
+    kinds: ['reload-threads'],
+    scope: 'edge',
+    since: 'end',
+    withinMs: 2_000,
+    holds: isSentAway,
+    why: 'a thread that retires gives connections without a request one second',
+  },
+  {
+    symptoms: ['broken'],
+    kinds: ['edge-paused'],
+    scope: 'edge',
+    since: 'end',
+    withinMs: 5_000,
+    holds: isSentAway,
+    why: 'a deadline set as the edge goes on is early by as long as it stood still (timer-wheel.ts)',
   },
   {
     symptoms: ['502', 'truncated', 'tunnel-cut'],
