@@ -7,6 +7,9 @@
 const TICK_MS = 100;
 const BUCKETS = 512; // a power of two; 51 s, later deadlines come round more than once
 
+/** A tick that comes later than this says that the thread stood still, or the machine. */
+const STALL_MS = 1_000;
+
 /** Something with a deadline. The fields are for the wheel's use. */
 export abstract class Timed {
   wheelPrevious: Timed | null = null;
@@ -25,14 +28,15 @@ export class TimerWheel {
   /** Milliseconds since the wheel began, as of the last tick: up to TICK_MS behind. */
   now = 0;
   readonly #heads: (Timed | null)[] = new Array<Timed | null>(BUCKETS).fill(null);
-  readonly #startedMs = performance.now();
+  /** When it would have begun, had it never stood still. */
+  #startedMs = performance.now();
   readonly #timer: NodeJS.Timeout;
   #tick = 0;
 
   /** `onTick` is called at every tick, about ten times a second, after the deadlines. */
   constructor(onTick: () => void) {
     this.#timer = setInterval(() => {
-      this.advance(performance.now() - this.#startedMs);
+      this.tickAt(performance.now());
       onTick();
     }, TICK_MS);
   }
@@ -41,8 +45,18 @@ export class TimerWheel {
     clearInterval(this.#timer);
   }
 
-  /** Sets `timed`'s deadline to `ms` from now, at most two ticks late. Early only by as long as the
-   * event loop has stood still at this moment: `now` is the last tick's. */
+  /**
+   * Moves to a moment of performance.now(). Time in which the thread stood still does not count: what came meanwhile waits
+   * unread, nobody has let it wait but we, and what is armed before the first tick after it, is armed by the time before it.
+   */
+  tickAt(nowMs: number): void {
+    const stoodMs = nowMs - this.#startedMs - this.now - TICK_MS;
+    if (stoodMs > STALL_MS) this.#startedMs += stoodMs;
+    this.advance(nowMs - this.#startedMs);
+  }
+
+  /** Sets `timed`'s deadline to `ms` from now, at most two ticks late, and as much as the thread stands still meanwhile;
+   * early by a stall of less than STALL_MS at most: `now` is the last tick's. */
   arm(timed: Timed, ms: number): void {
     timed.deadline = this.now + ms + TICK_MS;
     if (timed.wheelBucket < 0 || timed.deadline < timed.wheelTick * TICK_MS) {

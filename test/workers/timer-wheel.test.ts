@@ -30,6 +30,23 @@ class Entry implements Timed {
   }
 }
 
+test('time in which the thread stood still does not count: nothing is early by it, and nothing ends for it', () => {
+  const wheel = newWheel();
+  const beganMs = performance.now();
+  wheel.tickAt(beganMs + 200);
+  const before = new Entry(wheel);
+  wheel.arm(before, 5_000);
+  // an hour of sleep; and before the tick that tells of it, bytes are read
+  const woke = beganMs + 3_600_000;
+  const after = new Entry(wheel);
+  wheel.arm(after, 1_000);
+  for (let ms = 0; ms <= 4_500; ms += TICK_MS) wheel.tickAt(woke + ms);
+  assert.deepEqual([before.calls.length, after.calls.length], [0, 1]);
+  assert.ok((after.calls[0] as number) >= wheel.now - 4_500 + 800);
+  for (let ms = 4_600; ms <= 5_500; ms += TICK_MS) wheel.tickAt(woke + ms);
+  assert.equal(before.calls.length, 1);
+});
+
 test('a deadline is never early and at most two ticks late, however the time passes', () => {
   const steps = fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 5, maxLength: 60 });
   const waits = fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 1, maxLength: 20 });
