@@ -46,7 +46,7 @@ export class YamlValues {
     if (node === null) return null;
     this.#count += 1;
     if (depth > DEPTH_MAX) {
-      return this.#fail(node.range[0], `this is nested more than ${DEPTH_MAX} levels deep; no key needs that`);
+      return this.#fail(startOf(node) ?? 0, `this is nested more than ${DEPTH_MAX} levels deep; no key needs that`);
     }
     if (isAlias(node)) return this.#follow(node.source, node);
     const anchored: Anchored | null = node.anchor === undefined ? null : { node, value: null, size: null };
@@ -70,7 +70,7 @@ export class YamlValues {
         ? ((container.items[Number(step)] as ParsedNode | undefined) ?? null)
         : (pair?.value ?? null);
       if (next === null && pair === undefined) return offset;
-      offset = (isEmpty(next) && pair !== undefined ? pair.key.range[0] : next?.range[0]) ?? offset;
+      offset = startOf(isEmpty(next) && pair !== undefined ? pair.key : next) ?? offset;
       node = next;
     }
     return offset;
@@ -86,7 +86,7 @@ export class YamlValues {
       else node = this.#keys.get(parent)?.get(String(step))?.value ?? null;
     }
     const key = this.#keys.get(parent)?.get(String(path.at(-1)))?.key;
-    return key?.range[0] ?? this.offsetOf(root, path);
+    return startOf(key) ?? this.offsetOf(root, path);
   }
 
   #plain(node: ParsedNode, depth: number): unknown {
@@ -103,7 +103,7 @@ export class YamlValues {
       const key = this.#key(pair.key);
       if (key === null) continue;
       if (pairs.has(key)) {
-        this.#report(pair.key.range[0], `${show(key)} stands here a second time; keep one of the two`);
+        this.#report(startOf(pair.key) ?? 0, `${show(key)} stands here a second time; keep one of the two`);
         this.convert(pair.value, depth + 1);
         continue;
       }
@@ -115,7 +115,7 @@ export class YamlValues {
 
   #key(node: ParsedNode | null): string | null {
     if (isScalar(node) && node.value !== null && node.value !== '__proto__') return String(node.source ?? node.value);
-    this.#report(node?.range[0] ?? 0, 'this cannot be a key; write a plain word before the colon');
+    this.#report(startOf(node) ?? 0, 'this cannot be a key; write a plain word before the colon');
     return null;
   }
 
@@ -145,5 +145,10 @@ export class YamlValues {
 
 /** A value that was left out (`pool:` and nothing more) has no place of its own worth pointing at. */
 function isEmpty(node: ParsedNode | null): boolean {
-  return node === null || (isScalar(node) && node.value === null && node.range[0] === node.range[1]);
+  return node === null || (isScalar(node) && node.value === null && node.range?.[0] === node.range?.[1]);
+}
+
+/** A node that a tag has made (`!!omap [1]`) stands nowhere, whatever its type says. */
+function startOf(node: ParsedNode | null | undefined): number | undefined {
+  return node?.range?.[0];
 }

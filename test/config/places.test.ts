@@ -24,6 +24,23 @@ test('what the parser quotes of a file is cut short', () => {
   assert.ok(fault.length < 400, fault.slice(0, 500));
 });
 
+test('values that a tag has made stand where the nearest thing around them does', () => {
+  for (const tag of ['!!omap', '!!set', '!!pairs']) {
+    for (const value of [`${tag} [1]`, `${tag} [a: 1]`, `${tag} {a, b}`]) {
+      const diagnostics = new DiagnosticList();
+      const source = parseYamlSource('x', `a:\n  b: ${value}\n`, diagnostics);
+      for (const path of [
+        ['a', 'b', 0],
+        ['a', 'b', 'a'],
+        ['a', 'b', 0, 'a'],
+      ]) {
+        assert.ok((source?.locate(path).line ?? 0) >= 1);
+        assert.ok((source?.locateKey(path).line ?? 0) >= 1);
+      }
+    }
+  }
+});
+
 test('a place is the number of line ends before it, and what follows the last of them', () => {
   fc.assert(
     fc.property(
