@@ -68,15 +68,15 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
   });
 
   const answers = new SharedAnswers();
-  app.get('/status', (_request, reply) => {
+  app.get('/status', (request, reply) => {
     reply.type(JSON_TYPE);
-    return answers.get('status', () => JSON.stringify(port.status()));
+    return answers.get(request, 'status', () => JSON.stringify(port.status()));
   });
 
   const metrics = new Metrics(() => port.metrics());
-  app.get('/metrics', (_request, reply) => {
+  app.get('/metrics', (request, reply) => {
     reply.type(metrics.contentType);
-    return answers.get('metrics', () => metrics.render());
+    return answers.get(request, 'metrics', () => metrics.render());
   });
 
   app.post('/reload', async (request, reply) => {
