@@ -45,7 +45,15 @@ declare module 'fastify' {
 }
 
 const OPENAPI = new URL('config/openapi.yaml', PACKAGE);
+const HEALTHZ = '/healthz';
+const READYZ = '/readyz';
 const PROBE = { config: { isProbe: true } } as const;
+
+/** Whether `url` is answered at once, and asked for by whoever sends clients here. */
+export function isProbe(url: string): boolean {
+  const path = pathOf(url);
+  return path === HEALTHZ || path === READYZ;
+}
 
 /** `reportFault` is told of errors that are this program's own. */
 export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (error: Error) => void): void {
@@ -61,22 +69,22 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
     reply.code(status).send({ code, message });
   });
 
-  app.get('/healthz', PROBE, () => ({ isAlive: true }));
-  app.get('/readyz', PROBE, ({ isStranger }, reply) => {
+  app.get(HEALTHZ, PROBE, () => ({ isAlive: true }));
+  app.get(READYZ, PROBE, ({ isStranger }, reply) => {
     const { isReady, reasons } = port.readiness();
     return reply.code(isReady ? 200 : 503).send(isStranger ? { isReady } : { isReady, reasons });
   });
 
   const answers = new SharedAnswers();
-  app.get('/status', (_request, reply) => {
+  app.get('/status', (request, reply) => {
     reply.type(JSON_TYPE);
-    return answers.get('status', () => JSON.stringify(port.status()));
+    return answers.get(request, 'status', () => JSON.stringify(port.status()));
   });
 
   const metrics = new Metrics(() => port.metrics());
-  app.get('/metrics', (_request, reply) => {
+  app.get('/metrics', (request, reply) => {
     reply.type(metrics.contentType);
-    return answers.get('metrics', () => metrics.render());
+    return answers.get(request, 'metrics', () => metrics.render());
   });
 
   app.post('/reload', async (request, reply) => {

@@ -2,8 +2,11 @@
 
 import type { FastifyRequest } from 'fastify';
 
-/** What takes longer than a connection may stand still, as a group has to agree first; it is bounded of itself. */
-export async function patiently<T>({ raw: { socket } }: FastifyRequest, work: Promise<T>): Promise<T> {
+/** A request, as far as it matters here. */
+export type Asking = Pick<FastifyRequest, 'raw'>;
+
+/** What takes longer than a connection may stand still, as a group has to agree first, or others come first; it is bounded of itself. */
+export async function patiently<T>({ raw: { socket } }: Asking, work: Promise<T>): Promise<T> {
   const idleTimeoutMs = socket.timeout ?? 0;
   socket.setTimeout(0);
   try {

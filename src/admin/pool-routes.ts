@@ -23,15 +23,16 @@ interface OfNode {
 }
 
 export function definePoolRoutes(app: FastifyInstance, pools: PoolsPort, answers: SharedAnswers): void {
-  app.get('/pools', (_request, reply) => {
+  app.get('/pools', (request, reply) => {
     reply.type(JSON_TYPE);
-    return answers.get('pools', () => JSON.stringify({ pools: pools.list() }));
+    return answers.get(request, 'pools', () => JSON.stringify({ pools: pools.list() }));
   });
 
-  app.get<OfPool>('/pools/:name/nodes', ({ params: { name }, query }, reply) => {
-    const offset = wanted(parseOffset(query.offset));
+  app.get<OfPool>('/pools/:name/nodes', (request, reply) => {
+    const { name } = request.params;
+    const offset = wanted(parseOffset(request.query.offset));
     reply.type(JSON_TYPE);
-    return answers.get(`nodes ${offset} ${name}`, () => JSON.stringify(pools.page(name, offset)));
+    return answers.get(request, 'nodes', () => JSON.stringify(pools.page(name, offset)), `${offset} ${name}`);
   });
 
   app.post<OfPool>('/pools/:name/nodes', (request) => {

@@ -14,7 +14,7 @@ import { Refusals } from '../control/refusals.ts';
 import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
 import type { AdminSocket } from '../control/systemd/passed-sockets.ts';
-import { type AdminPort, defineApi } from './api.ts';
+import { type AdminPort, defineApi, isProbe } from './api.ts';
 import { limitConnections } from './connections.ts';
 import { defineDashboard } from './dashboard/serve.ts';
 import { refuseExpectation, refuseUnparsed, refuseUnrouted } from './errors.ts';
@@ -86,11 +86,17 @@ export class AdminServer {
       'admin request refused',
     );
     this.#server = createServer(this.#limits);
-    limitConnections(this.#server, this.#limits.connectionsMax, (address) => {
-      this.#refusals.add('too-many-connections', { address });
+    const admits = limitConnections(this.#server, {
+      connectionsMax: this.#limits.connectionsMax,
+      isQuick: isProbe,
+      onRefused: (address) => this.#refusals.add('too-many-connections', { address }),
     });
     this.#app = fastify({
-      serverFactory: (handler) => this.#server.on('request', handler),
+      serverFactory: (handler) => {
+        return this.#server.on('request', (request, response) => {
+          if (admits(request, response)) handler(request, response);
+        });
+      },
       bodyLimit: this.#limits.bodyBytesMax,
       routerOptions: { maxParamLength: this.#limits.paramCharsMax },
       clientErrorHandler: refuseUnparsed,

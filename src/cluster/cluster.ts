@@ -110,20 +110,27 @@ export class Cluster {
   }
 
   /**
-   * Changed in the file: the server list, and the certificate files, which are read again. Rejects where those are faulty;
-   * nothing is changed then.
+   * Changed in the file: the server list, and the certificate files, which are read again. Rejects where those are faulty, or
+   * bring in a certificate that has expired; nothing is changed then.
    */
   async reload(servers: readonly ServerAddress[], peering: PeeringOptions): Promise<void> {
     const { serverId } = this.#options;
     if (!servers.some((server) => server.serverId === serverId)) {
       throw new Error(`the server list does not hold server_id ${serverId}, which is this server's until a restart`);
     }
-    const credentials = await this.#loadCredentials(peering);
+    const credentials = await loadCredentials(peering, peering.certVerifyStr);
+    const isNew = this.#transport !== null && !isSameIdentity(credentials, this.#transport.credentials);
+    // its peers would refuse it, and the connections that are open now would go
+    if (isNew && hasExpired(credentials)) {
+      const date = new Date(credentials.notAfterMs).toISOString();
+      throw new Error(`${peering.serverCertFile}: the certificate has expired (${date}), and peers would refuse it`);
+    }
+    this.#warnOf(credentials);
     if (this.#member === null || this.#transport === null) return;
     this.#learnAddresses(servers);
     this.#member.setServers(servers.map(({ serverId }) => serverId));
     this.#updateContacts(this.#member);
-    if (isSameIdentity(credentials, this.#transport.credentials)) return;
+    if (!isNew) return;
     this.#transport.setCredentials(credentials);
     if (this.#disk === null || this.#privateKey?.equals(credentials.privateKey) !== false) return;
     // sealed under the new key at once: after a restart the old one is not there any more
@@ -151,7 +158,8 @@ export class Cluster {
     const { peering, stateDir } = this.#options;
     if (peering === null) this.#begin({ kind: 'fresh', legacy: null }, new MemoryStorage());
     else {
-      const credentials = await this.#loadCredentials(peering);
+      const credentials = await loadCredentials(peering, peering.certVerifyStr);
+      this.#warnOf(credentials);
       this.#privateKey = credentials.privateKey;
       const { state, storage } = await this.#openLog(stateDir, credentials);
       this.#begin(state, storage);
@@ -166,10 +174,9 @@ export class Cluster {
   }
 
   /** Says so where peers that are configured alike would refuse this server. */
-  async #loadCredentials(peering: PeeringOptions): Promise<Credentials> {
-    const credentials = await loadCredentials(peering, peering.certVerifyStr);
+  #warnOf(credentials: Credentials): void {
     const { subject, certVerifyStr, notAfterMs } = credentials;
-    if (notAfterMs < Date.now()) {
+    if (hasExpired(credentials)) {
       const expired = "this server's certificate for its peers has expired: they refuse new connections";
       this.#options.report('warn', expired, { notAfter: new Date(notAfterMs).toISOString() });
     }
@@ -177,7 +184,6 @@ export class Cluster {
       const message = "this server's own certificate is not as cert_verify_str wants its peers': they will refuse it";
       this.#options.report('warn', message, { subject, certVerifyStr });
     }
-    return credentials;
   }
 
   async #openLog(
@@ -296,6 +302,10 @@ function roleName(role: Role, isVoter: boolean): ClusterStatus['role'] {
 }
 
 /** Whether nothing of what peers see or are checked against has changed. */
+function hasExpired({ notAfterMs }: Credentials): boolean {
+  return notAfterMs < Date.now();
+}
+
 function isSameIdentity(a: Credentials, b: Credentials): boolean {
   const { ca, cert, key } = a.contextOptions;
   const before = b.contextOptions;

@@ -32,7 +32,8 @@ export class LogWriter {
   /** One line or more, whole. */
   write(text: string): void {
     const bytes = Buffer.from(text);
-    if (this.#waitingBytes + bytes.length > WAITING_BYTES_MAX) {
+    // with nothing before it, nobody is behind: what one line holds is for those who log it to bound
+    if (this.#waiting.length > 0 && this.#waitingBytes + bytes.length > WAITING_BYTES_MAX) {
       this.#dropped++;
       return;
     }

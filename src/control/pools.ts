@@ -26,6 +26,9 @@ export interface PoolsOptions {
   readonly onOutgrown: (route: RouteRef) => void;
 }
 
+/** From a publication that failed to the next attempt. */
+const RETRY_MS = 1_000;
+
 interface OpenRoute {
   readonly route: Route;
   readonly publisher: RoutePublisher;
@@ -51,6 +54,7 @@ export class Pools {
   /** A publication that has not begun: what changes until then is part of it. */
   #next: Promise<void> | null = null;
   #last: Promise<void> = Promise.resolve();
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(options: PoolsOptions) {
     const { pools, threads, state } = options;
@@ -170,15 +174,26 @@ export class Pools {
     return this.#isPublished && this.#hasStale() ? this.publish() : null;
   }
 
-  /** Resolves when all that is true at the time of the call is on the boards. */
+  /**
+   * Resolves when all that is true at the time of the call is on the boards. Where it rejects (no thread can be started for a
+   * large table, say) what listeners see is as it was, and it is tried again each second.
+   */
   publish(): Promise<void> {
     this.#isPublished = true;
     this.#next ??= this.#last.then(() => {
       this.#next = null;
       return this.#publishStale();
     });
-    this.#last = this.#next.catch(() => {});
+    this.#last = this.#next.catch(() => this.#publishLater());
     return this.#next;
+  }
+
+  #publishLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      // whoever asked has been told
+      if (this.#hasStale()) this.publish().catch(() => {});
+    }, RETRY_MS).unref();
   }
 
   /** Asked for with each node of a status: no list is made of it. */

@@ -22,6 +22,20 @@ test('a line is with its reader when write returns', { skip }, (t) => {
   assert.equal(read().length, 20_001);
 });
 
+test('a line longer than all that may wait is no reason to blame its reader', { skip }, async (t) => {
+  const { writer, read } = pipe(t);
+  writer.onCaughtUp = () => assert.fail('nothing was dropped');
+  const long = `${'long '.repeat(100_000)}\n`;
+  writer.write(long);
+  let text = '';
+  await eventually(() => {
+    text += read();
+    return text.length === long.length;
+  }, 'all of it');
+  writer.write('after\n');
+  assert.equal(read(), 'after\n');
+});
+
 test('a pipe that nobody reads holds nobody up: lines wait, later ones are dropped and counted', {
   skip,
 }, async (t) => {

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { buildRouteImage } from '../../src/affinity/route-table.ts';
 import { parseNodeAddress } from '../../src/config/addresses.ts';
 import type { NodeConfig, PoolConfig } from '../../src/config/config.ts';
 import { Helper } from '../../src/control/helper.ts';
@@ -38,6 +40,41 @@ test('the nodes are worked out once for each change: of the file, the group, thi
     assert.equal(pools.nodes('web'), nodes, "another pool's edit costs nothing here");
   }
   assert.equal(pools.nodes('none'), null);
+});
+
+test('a change that cannot be published, as no thread can be started to build its table, is as soon as one can', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let failures = 0;
+  const built: number[] = [];
+  const helper = {
+    async buildRoutes(...[nodes, salt, dimensions]: Parameters<Helper['buildRoutes']>) {
+      if (failures-- > 0) throw new Error('no helper thread: EMFILE');
+      built.push(nodes.length);
+      return buildRouteImage(nodes, salt, dimensions);
+    },
+  } as Helper;
+  const addresses = Array.from({ length: 3_001 }, (_, i) => `a${i}:1`);
+  const local = new LocalEdits(null, recordingLog().log);
+  const state = new ReplicatedState();
+  const fewer = [poolOf(...addresses.slice(1))];
+  const pools = new Pools({ pools: fewer, threads: 1, state, local, helper, onOutgrown: () => {} });
+  pools.open([{ pool: 'web', salt: '' }]);
+  await pools.publish();
+  pools.configure([poolOf(...addresses)]);
+  failures = 2;
+  await assert.rejects(pools.publish(), /EMFILE/);
+  while (failures > -1) {
+    const attempted = new Promise<void>((resolve) => {
+      pools.onPublished = () => resolve();
+    });
+    t.mock.timers.tick(1_000);
+    await attempted;
+    await setImmediate();
+  }
+  assert.deepEqual(built, [3_000, 3_001]);
+  t.mock.timers.tick(10_000);
+  await setImmediate();
+  assert.deepEqual(built, [3_000, 3_001]);
 });
 
 function poolOf(...addresses: string[]): PoolConfig {

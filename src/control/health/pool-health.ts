@@ -64,6 +64,8 @@ export class PoolHealth {
   #nodeCount = 0;
   #isAllDown = false;
   #canCheck = true;
+  /** Checks in a row that this machine could make, since it could not. */
+  #madeInRow = 0;
   readonly #checks = Object.fromEntries(CHECK_RESULTS.map((result) => [result, 0])) as Record<
     CheckResult['result'],
     number
@@ -230,12 +232,18 @@ export class PoolHealth {
 
   /** `reason`: why a check could not be made here; null: it could. */
   #judgeOurselves(reason: string | null): void {
-    const canCheck = reason === null;
-    if (canCheck === this.#canCheck) return;
-    this.#canCheck = canCheck;
     const { name, log } = this.#options;
-    if (canCheck) log.info({ pool: name }, 'health checks can be made again');
-    else log.warn({ pool: name, reason }, 'health checks cannot be made here: nodes stay as they were');
+    if (reason !== null) {
+      this.#madeInRow = 0;
+      if (this.#canCheck)
+        log.warn({ pool: name, reason }, 'health checks cannot be made here: nodes stay as they were');
+      this.#canCheck = false;
+      return;
+    }
+    // near a limit some can be made and others cannot: a line for each would be a flood
+    if (this.#canCheck || ++this.#madeInRow < this.#nodeCount) return;
+    this.#canCheck = true;
+    log.info({ pool: name }, 'health checks can be made again');
   }
 
   #judge(record: NodeRecord): void {

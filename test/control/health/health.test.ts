@@ -96,6 +96,16 @@ test('checks that this machine could not make say nothing of a node, and are sai
   );
 });
 
+test('where some checks can be made and others cannot, that is said once, and its end when all have been made again', async (t) => {
+  const { lines, dead, pass } = newHealth(t);
+  dead.set(A, { result: 'local', reason: 'EMFILE' });
+  await pass(20_000);
+  assert.equal(lines.length, 1);
+  dead.clear();
+  await pass(2_000);
+  assert.equal(lines.length, 2);
+});
+
 test('a node whose checks fail is put out after fall of them and back after rise, with a line and a time for each', async (t) => {
   const { health, lines, dead, boards, pass } = newHealth(t);
   await pass(0);
