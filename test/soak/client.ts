@@ -125,7 +125,7 @@ export class Client {
       } else {
         const ago = Math.round(performance.now() - ticket.atMs);
         const detail = `${version}, a ticket of edge ${ticket.edge}, ${ago} ms old`;
-        this.#failed(trial, new WireError('full-handshake', detail), ticket.atMs);
+        this.#failed(trial, new WireError('full-handshake', detail), ticket);
       }
     }
     return connection;
@@ -168,7 +168,7 @@ export class Client {
     return false;
   }
 
-  #failed(trial: Trial, error: WireError, ticketMs: number | null = null): void {
+  #failed(trial: Trial, error: WireError, ticket: { atMs: number; edge: number } | null = null): void {
     const { edge, pool, id, isSafe, connection } = trial;
     const overMs = connection?.overMs ?? 0;
     const atMs = performance.now();
@@ -182,7 +182,8 @@ export class Client {
       pool,
       isSafe,
       isReused: connection?.isReused ?? false,
-      ticketMs,
+      ticketMs: ticket?.atMs ?? null,
+      ticketEdge: ticket?.edge ?? null,
       fromMs: isOfConnection ? overMs : trial.fromMs,
       atMs: isOfConnection ? overMs : atMs,
       detail: error.message,

@@ -21,6 +21,7 @@ function failure(changes: Partial<Failure>): Failure {
     isSafe: true,
     isReused: false,
     ticketMs: null,
+    ticketEdge: null,
     fromMs: 10_000,
     atMs: 10_000,
     detail: '',
@@ -103,11 +104,16 @@ test('what an edge was to meet while it was stopped, it may meet when it goes on
   assert.ok(explain(late, [killed, pause(2)]));
 });
 
-test('a stop of its edge excuses that a silent client was sent away early, and that of no other', () => {
-  const paused = [fault({ kind: 'edge-paused', edge: 2 })];
-  assert.ok(explain(failure({ traffic: 'silent' }), paused));
-  assert.equal(explain(failure({ traffic: 'single' }), paused), null);
-  assert.equal(explain(failure({ traffic: 'silent', edge: 3 }), paused), null);
+test('a ticket that an edge made while it was cut off is lost only where the keys were revoked meanwhile', () => {
+  const partition = fault({ kind: 'partition', edge: 3 });
+  const revoked = fault({ kind: 'keys-revoked', fromMs: 8_000, untilMs: 10_000 });
+  const lost = (ticketEdge: number, ticketMs: number, faults: readonly Fault[]) =>
+    explain(failure({ symptom: 'full-handshake', ticketEdge, ticketMs, fromMs: 13_000, atMs: 13_000 }), faults) !==
+    null;
+  assert.equal(lost(3, 12_800, [partition, revoked]), true);
+  assert.equal(lost(3, 12_800, [partition]), false);
+  assert.equal(lost(1, 12_800, [partition, revoked]), false);
+  assert.equal(lost(3, 12_800, [fault({ kind: 'partition', edge: 3, fromMs: 1_000, untilMs: 2_000 }), revoked]), false);
 });
 
 test('an error line is explained by its own text alone', () => {

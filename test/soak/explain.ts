@@ -9,7 +9,7 @@ export function explain(failure: Failure, faults: readonly Fault[]): { rule: Rul
   const pauses = faults.filter(({ kind, edge }) => kind === 'edge-paused' && edge === failure.edge);
   for (const rule of RULES) {
     if (!rule.symptoms.includes(failure.symptom)) continue;
-    const fault = faults.find((one) => matches(rule, failure, one, pauses));
+    const fault = faults.find((one) => matches(rule, failure, one, pauses) && hasBeside(rule, failure, one, faults));
     if (fault !== undefined) return { rule, fault };
   }
   return null;
@@ -22,6 +22,11 @@ function matches(rule: Rule, failure: Failure, fault: Fault, pauses: readonly Fa
   const laterMs = pauses.map(({ fromMs, untilMs }) => (fromMs <= endMs && untilMs > endMs ? untilMs + SLACK_MS : 0));
   const isThen = failure.atMs >= fault.fromMs - SLACK_MS && failure.fromMs <= Math.max(endMs, ...laterMs);
   return isThen && (rule.holds?.(failure, fault) ?? true);
+}
+
+function hasBeside({ beside }: Rule, { atMs }: Failure, { fromMs }: Fault, faults: readonly Fault[]): boolean {
+  const isOn = (other: Fault) => other.kind === beside && other.untilMs >= fromMs - SLACK_MS && other.fromMs <= atMs;
+  return beside === undefined || faults.some(isOn);
 }
 
 function isThere(scope: Scope, { edge, node, pool }: Failure, fault: Fault): boolean {

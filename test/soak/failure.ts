@@ -44,6 +44,8 @@ export interface Failure {
   readonly isReused: boolean;
   /** When the ticket came that was offered; null: none was. */
   readonly ticketMs: number | null;
+  /** Who made that ticket. */
+  readonly ticketEdge: number | null;
   /** From the last moment at which all was well. */
   readonly fromMs: number;
   readonly atMs: number;

@@ -2,11 +2,14 @@
 
 import { availableParallelism, cpus, release } from 'node:os';
 import type { Failure } from './failure.ts';
+import type { Fault } from './fault.ts';
 import { judgeLeak, LEAK_LIMITS, type LeakFigure } from './leaks.ts';
 import { faultsFound, type SoakResult } from './result.ts';
 import type { Planned } from './schedule.ts';
 
 const MIB = 2 ** 20;
+/** Faults that ended so long before a failure are named with it. */
+const NEAR_MS = 6_000;
 const LISTED_MAX = 50;
 const IN_MIB: readonly LeakFigure[] = ['rss', 'heapUsed', 'external'];
 
@@ -20,7 +23,7 @@ export function reportOf(result: SoakResult): string {
     `TLS: ${tlsLine(result)}`,
     `${result.accessLines} lines in the access logs.`,
     `## Faults\n\n${faultTable(result)}`,
-    `## Failures that no fault explains: ${result.unexplained.length}\n\n${listed(result.unexplained)}`,
+    `## Failures that no fault explains: ${result.unexplained.length}\n\n${listed(result)}`,
     `## Invariants\n\n${result.invariants.map(({ name, fault }) => `- ${name}: ${fault === '' ? 'yes' : `NO: ${fault}`}`).join('\n')}`,
     `## Leaks\n\n${leakTable(result)}`,
     `## Log lines at level warn and above\n\n${warningTable(result)}`,
@@ -64,13 +67,23 @@ function faultTable({ faults, plan, explained }: SoakResult): string {
   return table(['fault', 'planned', 'made', 'failures put down to it'], rows);
 }
 
-function listed(failures: readonly Failure[]): string {
-  const lines = failures.slice(0, LISTED_MAX).map(({ fromMs, atMs, traffic, symptom, edge, node, id, detail }) => {
-    const when = `${(fromMs / 1000).toFixed(2)} to ${(atMs / 1000).toFixed(2)} s`;
-    return `- ${when}: ${traffic}: ${symptom} at edge ${edge}, node ${node ?? 'unknown'}, ${id}: ${detail}`;
+/** Each with the faults that were on near it: where a rule is missing, they say which. */
+function listed({ unexplained, faults }: SoakResult): string {
+  const lines = unexplained.slice(0, LISTED_MAX).map(({ fromMs, atMs, traffic, symptom, edge, node, id, detail }) => {
+    const near = faults.filter((one) => one.fromMs <= atMs && one.untilMs >= fromMs - NEAR_MS).map(described);
+    const where = `edge ${edge}, node ${node ?? 'unknown'}`;
+    return `- ${span(fromMs, atMs)}: ${traffic}: ${symptom} at ${where}, ${id}: ${detail}; near it: ${near.join('; ')}`;
   });
-  if (failures.length > LISTED_MAX) lines.push(`- and ${failures.length - LISTED_MAX} more`);
+  if (unexplained.length > LISTED_MAX) lines.push(`- and ${unexplained.length - LISTED_MAX} more`);
   return lines.join('\n');
+}
+
+function described({ kind, edge, node, fromMs, untilMs }: Fault): string {
+  return `${kind} ${edge ?? node ?? ''} ${span(fromMs, untilMs)}`;
+}
+
+function span(fromMs: number, untilMs: number): string {
+  return `${(fromMs / 1000).toFixed(2)} to ${(untilMs / 1000).toFixed(2)} s`;
 }
 
 function leakTable({ series, isLongEnough }: SoakResult): string {

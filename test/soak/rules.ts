@@ -15,6 +15,8 @@ export interface Rule {
   /** Counted from the beginning of the fault, for what happens once; or from its end. */
   readonly since: 'begin' | 'end';
   readonly withinMs: number;
+  /** A fault of this kind has to have been on as well, at any time from the beginning of the other to the failure. */
+  readonly beside?: FaultKind;
   readonly holds?: (failure: Failure, fault: Fault) => boolean;
   readonly why: string;
 }
@@ -23,6 +25,8 @@ export interface Rule {
 export const SLACK_MS = 500;
 /** Checks (1 s apart, 2 to rise) and `fail_timeout` (1 s) until a node is used again, and as long once more for a busy machine. */
 const RETURN_MS = 6_000;
+/** Connections between edges come back, and what was missed with them. */
+const CATCH_UP_MS = 2_500;
 const EDGE_ENDS: readonly FaultKind[] = ['edge-killed', 'leader-killed', 'edge-restarted'];
 const GROUP_TROUBLE: readonly FaultKind[] = [...EDGE_ENDS, 'edge-paused', 'partition'];
 
@@ -65,15 +69,6 @@ export const RULES: readonly Rule[] = [
     withinMs: 2_000,
     holds: isSentAway,
     why: 'a thread that retires gives connections without a request one second',
-  },
-  {
-    symptoms: ['broken'],
-    kinds: ['edge-paused'],
-    scope: 'edge',
-    since: 'end',
-    withinMs: 5_000,
-    holds: isSentAway,
-    why: 'a deadline set as the edge goes on is early by as long as it stood still (timer-wheel.ts)',
   },
   {
     symptoms: ['502', 'truncated', 'tunnel-cut'],
@@ -156,6 +151,18 @@ export const RULES: readonly Rule[] = [
     since: 'end',
     withinMs: 1_500,
     why: 'the edge was cut off while the others went over to another key, and had not caught up',
+  },
+  {
+    symptoms: ['full-handshake'],
+    kinds: ['edge-paused', 'partition'],
+    scope: 'any',
+    since: 'end',
+    // a ticket is used again within seconds
+    withinMs: 10_000,
+    beside: 'keys-revoked',
+    holds: ({ ticketEdge, ticketMs }, { edge, fromMs, untilMs }) =>
+      ticketEdge === edge && ticketMs !== null && ticketMs >= fromMs - SLACK_MS && ticketMs <= untilMs + CATCH_UP_MS,
+    why: 'the edge that made the ticket was cut off while the keys were revoked, and had not caught up',
   },
   {
     symptoms: ['full-handshake'],

@@ -58,6 +58,7 @@ test('a run fails by an unexplained failure, a broken invariant and a leak, and 
     isSafe: true,
     isReused: false,
     ticketMs: null,
+    ticketEdge: null,
     fromMs: 0,
     atMs: 1,
     detail: 'status 502',

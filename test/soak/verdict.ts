@@ -29,6 +29,7 @@ export const NOWHERE = {
   isSafe: false,
   isReused: false,
   ticketMs: null,
+  ticketEdge: null,
 } as const satisfies Partial<Failure>;
 
 export async function classify(
@@ -42,8 +43,10 @@ export async function classify(
   const unexplained: Failure[] = [];
   for (const failure of failures) {
     // of one that was moved, the node that counts is the one it was moved from
-    const served = failure.symptom === 'moved' ? undefined : access.nodes.get(failure.id);
-    const placed = { ...failure, node: served ?? failure.node };
+    const { node, reason: said = '' } =
+      (failure.symptom === 'moved' ? undefined : access.requests.get(failure.id)) ?? {};
+    const detail = said === '' ? failure.detail : `${failure.detail} (${said})`;
+    const placed = { ...failure, node: node ?? failure.node, detail };
     const reason = explain(placed, faults);
     if (reason === null) unexplained.push(placed);
     else explained.push({ failure: placed, kind: reason.fault.kind, rule: reason.rule });
