@@ -141,6 +141,8 @@ export class ConnectionLimits {
 
   /** Called at every tick of the timer wheel: a flood is a line a second. */
   onTick(): void {
+    // an iterator that stands still keeps all that has left the set since
+    if (this.#cursor?.next().done === true) this.#cursor = null;
     this.#giveWay();
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     for (const [admission, refusal] of REFUSALS.entries()) {

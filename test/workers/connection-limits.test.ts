@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { AddressBoard } from '../../src/boards/address-board.ts';
 import type { FromListener } from '../../src/boards/listener-task.ts';
 import { STAT, type Stat, StatsBoard } from '../../src/boards/stats-board.ts';
@@ -192,4 +195,24 @@ test('a flood is a line a second and limit', () => {
     { event: 'connections refused', fields: { limit: 'max_connections', connections: 1_000 } },
     { event: 'connections ended to make room', fields: { connections: 1 } },
   ]);
+});
+
+test('connections that are gone are not held on to after one had to make room', async () => {
+  const { first } = threads(1, { connectionsMax: 3 });
+  const there = [open(first, 5), open(first, BUSY), open(first, BUSY)];
+  assert.equal(first.admit(CLIENT), ADMISSION.admitted);
+  const gone: WeakRef<Evictable>[] = [];
+  for (let i = 0; i < 3_000; i++) {
+    there.push(open(first, 5));
+    if (there.length < 50) continue;
+    const oldest = there.shift() as Evictable;
+    oldest.evict();
+    gone.push(new WeakRef(oldest));
+  }
+  first.onTick();
+  await nextTurn();
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const held = gone.filter((one) => one.deref() !== undefined).length;
+  assert.ok(held < 100, `${held} of ${gone.length}`);
 });
