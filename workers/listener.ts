@@ -105,9 +105,6 @@ class ListenerThread {
     };
     this.#context = new ThreadContext(thread, boards, log, accessLog, keys, settings);
     this.#refused = new RefusedConnections(this.#context.wheel);
-    this.#context.limits.onShortage = () => {
-      for (const pool of this.#pools.values()) pool.trimIdle();
-    };
     this.#tls = new TlsListeners(this.#context);
     this.#tls.onHandshakeOver = () => this.#finishIfOver();
   }
