@@ -39,7 +39,10 @@ interface Subject extends Measured {
 }
 
 const ASKED = IDLE + 2 * BUSY;
-const { connectionsMax } = descriptorShares({ workers: 1, limits: { connectionsMax: ASKED } }, OPEN_FILES_MAX);
+const { connectionsMax } = descriptorShares(
+  { workers: 1, listeners: [null], limits: { connectionsMax: ASKED } },
+  OPEN_FILES_MAX,
+);
 if (connectionsMax < ASKED) {
   process.stderr.write(
     `the limit on open files allows ${connectionsMax} connections; ulimit -n 65536, or fewer of them\n`,

@@ -5,15 +5,19 @@
  *   a thread     is under way longest; where there is neither, the new one is refused
  *   an address   the new one is refused
  *   handshakes   the one that is under way longest makes room: of those that finish, few take longer than the newest
- *   backends     idle connections to them make room; where there is none, the request gets 503
+ *   backends     beyond a thread's share, the one of its connections to them that is idle longest makes room; where none is
+ *                idle and all are taken, the request gets 503
  *
  * What all threads have open is read from the boards at every new connection. Threads that accept at the same moment may
  * each go one beyond a limit. No thread can end another's connections: so one with more than its share leaves the last eighth
- * to those with less, and when all is full closes idle ones at each tick, down to its share.
+ * to those with less, and when all is full closes idle ones at each tick, down to its share. When all connections to backends
+ * are taken, each thread closes an eighth of its idle ones at each tick: what it has no more than its share of is in others'
+ * way, too.
  */
 
 import type { AddressBoard } from '../src/boards/address-board.ts';
 import { type Gauge, STAT, type Stat, type StatsBoard } from '../src/boards/stats-board.ts';
+import { IdleUpstreams } from './idle-upstreams.ts';
 import type { ThreadLog } from './thread-log.ts';
 
 export interface ConnectionLimitSettings {
@@ -48,11 +52,12 @@ const REFUSALS = [
 const SAMPLE = 32;
 /** Of all connections, a part of one in so many. */
 const ROOM_FOR_OTHERS = 8;
+/** Of idle backend connections, one in so many closes when the system has no descriptor left. */
+const SHORTAGE_PARTS = 2;
 const TICKS_PER_SECOND = 10;
 
 export class ConnectionLimits {
-  /** Descriptors are short, or about to be: for the thread to close a part of its idle backend connections. */
-  onShortage: () => void = () => {};
+  readonly idleUpstreams = new IdleUpstreams();
   readonly #thread: number;
   readonly #stats: StatsBoard;
   readonly #row: Int32Array;
@@ -104,14 +109,18 @@ export class ConnectionLimits {
     return ADMISSION.admitted;
   }
 
-  /** A connection to a backend may be opened. Idle ones may be closed for it. */
+  /** A connection to a backend may be opened. An idle one may be closed for it. */
   admitUpstream(): boolean {
     const { upstreamsMax, upstreamsShare } = this.#settings;
-    if ((this.#row[STAT.upstreamsOpen] as number) < upstreamsShare) return true;
-    this.onShortage();
+    if ((this.#row[STAT.upstreamsOpen] as number) < upstreamsShare || this.idleUpstreams.closeOldest()) return true;
     if (this.#sum('upstreamsOpen') < upstreamsMax) return true;
     this.#count('upstreamsRefused', 1);
     return false;
+  }
+
+  /** The system has no descriptor left. */
+  onShortage(): void {
+    this.idleUpstreams.closePart(SHORTAGE_PARTS);
   }
 
   opened(connection: Evictable, address: string): void {
@@ -141,7 +150,10 @@ export class ConnectionLimits {
 
   /** Called at every tick of the timer wheel: a flood is a line a second. */
   onTick(): void {
+    // an iterator that stands still keeps all that has left the set since
+    if (this.#cursor?.next().done === true) this.#cursor = null;
     this.#giveWay();
+    this.#giveWayUpstream();
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     for (const [admission, refusal] of REFUSALS.entries()) {
       const connections = this.#unsaid[admission] as number;
@@ -169,6 +181,13 @@ export class ConnectionLimits {
     for (let i = Math.min(tooMany, Math.ceil(connectionsMax / ROOM_FOR_OTHERS)); i > 0; i--) {
       if (!this.#evictIdle()) return;
     }
+  }
+
+  #giveWayUpstream(): void {
+    const { upstreamsMax, upstreamsShare } = this.#settings;
+    const isAlone = upstreamsShare >= upstreamsMax;
+    if (isAlone || this.idleUpstreams.size === 0 || this.#sum('upstreamsOpen') < upstreamsMax) return;
+    this.idleUpstreams.closePart(ROOM_FOR_OTHERS);
   }
 
   #refused(admission: Exclude<Admission, 0>): Admission {

@@ -104,10 +104,7 @@ class ListenerThread {
       addresses: new AddressBoard(task.addresses),
     };
     this.#context = new ThreadContext(thread, boards, log, accessLog, keys, settings);
-    this.#refused = new RefusedConnections(this.#context.wheel);
-    this.#context.limits.onShortage = () => {
-      for (const pool of this.#pools.values()) pool.trimIdle();
-    };
+    this.#refused = new RefusedConnections(this.#context.wheel, settings.refusalsMax);
     this.#tls = new TlsListeners(this.#context);
     this.#tls.onHandshakeOver = () => this.#finishIfOver();
   }
@@ -201,6 +198,7 @@ class ListenerThread {
     for (const [id, { served }] of this.#listeners) if (!listeners.has(id)) served.close();
     this.#listeners = listeners;
     this.#context.setLimits(settings);
+    this.#refused.toldMax = settings.refusalsMax;
     this.#moveAccessLog(settings.accessLog);
     this.#settings = settings;
     this.#forgetPools();

@@ -105,11 +105,6 @@ export class NodePool {
     for (const node of this.#nodes) node?.closeIdle();
   }
 
-  /** Closes the older half of each node's. */
-  trimIdle(): void {
-    for (const node of this.#nodes) node?.trimIdle();
-  }
-
   /** No new request comes. Those under way end on their nodes, of which nothing is said to the other threads any more. */
   close(): void {
     for (const node of this.#nodes) {

@@ -10,8 +10,6 @@ import { ADMISSION, type Admission } from './connection-limits.ts';
 import { localResponse } from './http1/rewrite.ts';
 import { Timed, type TimerWheel } from './timer-wheel.ts';
 
-/** Told at once, a thread. */
-const TOLD_MAX = 64;
 /** For a client to read the answer and close: a close with its request unread would take the answer back. */
 const TOLD_MS = 1_000;
 
@@ -19,9 +17,12 @@ const TOLD_MS = 1_000;
 export class RefusedConnections {
   readonly wheel: TimerWheel;
   told = 0;
+  /** Told at one time. At least 1. */
+  toldMax: number;
 
-  constructor(wheel: TimerWheel) {
+  constructor(wheel: TimerWheel, toldMax: number) {
     this.wheel = wheel;
+    this.toldMax = toldMax;
   }
 
   refuse(stream: AcceptedStream, admission: Exclude<Admission, 0>): StreamOwner {
@@ -38,7 +39,7 @@ class RefusedConnection extends Timed implements StreamOwner {
     super();
     this.#stream = stream;
     this.#all = all;
-    this.#isTold = all.told < TOLD_MAX;
+    this.#isTold = all.told < all.toldMax;
     if (!this.#isTold) {
       // its owner is told of bytes from the next turn on
       setImmediate(reset, stream);

@@ -118,7 +118,8 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
 
   evict(): void {
     if (this.#isOver) return;
-    this.#acceptor.context.count('handshakesFailed');
+    // one that spoke HTTP has been counted when it was told so
+    if (this.#refusing === null) this.#acceptor.context.count('handshakesFailed');
     this.cut();
   }
 

@@ -5,6 +5,7 @@
 import net from 'node:net';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import { HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
+import type { MayIdle } from './idle-upstreams.ts';
 import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Timed } from './timer-wheel.ts';
@@ -28,11 +29,13 @@ export interface UpstreamUser {
 const STATE = { connecting: 0, verifying: 1, inUse: 2, idle: 3, gone: 4 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
-export class UpstreamConnection extends Timed implements StreamOwner {
+export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
   readonly node: UpstreamNode;
   readonly stream: net.Socket;
   /** It has served a request before: the backend may be closing it at this moment. */
   isReused = false;
+  idlePrevious: MayIdle | null = null;
+  idleNext: MayIdle | null = null;
 
   readonly #context: ThreadContext;
   /** Of the service that asked for it. */
@@ -80,6 +83,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
     this.#user = user;
     this.#state = STATE.inUse;
     this.isReused = true;
+    this.#context.limits.idleUpstreams.remove(this);
     this.disarm();
   }
 
@@ -87,6 +91,7 @@ export class UpstreamConnection extends Timed implements StreamOwner {
   rest(idleTimeoutMs: number): void {
     this.#user = null;
     this.#state = STATE.idle;
+    this.#context.limits.idleUpstreams.add(this);
     this.arm(idleTimeoutMs);
     this.stream.resume();
   }
@@ -106,7 +111,10 @@ export class UpstreamConnection extends Timed implements StreamOwner {
   /** Ends the connection without telling its user. */
   destroy(): void {
     if (this.#state === STATE.gone) return;
-    if (this.#state === STATE.idle) this.node.forget(this);
+    if (this.#state === STATE.idle) {
+      this.node.forget(this);
+      this.#context.limits.idleUpstreams.remove(this);
+    }
     this.#user = null;
     this.#state = STATE.gone;
     this.#context.count('upstreamsOpen', -1);

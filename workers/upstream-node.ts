@@ -111,9 +111,4 @@ export class UpstreamNode {
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
-
-  /** Closes the older half. */
-  trimIdle(): void {
-    for (const connection of this.#idle.splice(0, Math.ceil(this.#idle.length / 2))) connection.destroy();
-  }
 }

@@ -45,6 +45,8 @@ export interface ThreadSettings {
   /** Backend connections in all, and a thread's part of them, beyond which idle ones make room. */
   readonly upstreamsMax: number;
   readonly upstreamsShare: number;
+  /** Clients that one thread tells at one time that they are refused; the rest are closed without a word. At least 1. */
+  readonly refusalsMax: number;
   /** Requests on one connection. 0: no limit. */
   readonly requestsPerConnectionMax: number;
   readonly drainTimeoutMs: number;

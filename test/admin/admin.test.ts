@@ -23,8 +23,10 @@ test('the status says who runs, the cluster and the pools, and nothing secret', 
     pid: process.pid,
     isDraining: false,
     workers: {
-      connectionsMax: descriptorShares({ workers: 1, limits: { connectionsMax: 'auto' } }, OPEN_FILES_MAX)
-        .connectionsMax,
+      connectionsMax: descriptorShares(
+        { workers: 1, listeners: [{}], limits: { connectionsMax: 'auto' } },
+        OPEN_FILES_MAX,
+      ).connectionsMax,
       threads: 1,
       replaced: 0,
       retiring: 0,

@@ -222,7 +222,7 @@ function plan({
     ...{ headBytesMax: 65_536, headersMax: 100, targetBytesMax: 8_192, headerTimeoutMs: 30_000 },
     ...{ connectionsMax: 1_000, connectionsPerThreadMax: 0, connectionsPerAddressMax: 0 },
     ...{ handshakesMax: 100, requestsPerConnectionMax: 0, connectionsShare: 1_000 },
-    ...{ upstreamsMax: 1_000, upstreamsShare: 1_000 },
+    ...{ upstreamsMax: 1_000, upstreamsShare: 1_000, refusalsMax: 64 },
   };
   const settings = { ...limits, drainTimeoutMs: 5_000, accessLog: null, services: [] };
   return { workers, hangTimeoutMs: 5_000, settings, listeners, boards: [] };

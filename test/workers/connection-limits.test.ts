@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { AddressBoard } from '../../src/boards/address-board.ts';
 import type { FromListener } from '../../src/boards/listener-task.ts';
 import { STAT, type Stat, StatsBoard } from '../../src/boards/stats-board.ts';
@@ -62,6 +65,19 @@ function handshake(limits: ConnectionLimits): Evictable & { isGone: boolean } {
   };
   limits.handshakeBegan(one, CLIENT);
   return one;
+}
+
+/** A backend connection that is idle on a thread. */
+function idleUpstream(limits: ConnectionLimits, onClosed: () => void): void {
+  const connection = {
+    idlePrevious: null,
+    idleNext: null,
+    destroy: () => {
+      limits.idleUpstreams.remove(connection);
+      onClosed();
+    },
+  };
+  limits.idleUpstreams.add(connection);
 }
 
 test('up to the limit everybody is let in', () => {
@@ -163,21 +179,52 @@ test('one handshake too many ends the oldest', () => {
   assert.deepEqual([count('handshakesOpen'), count('handshakesEvicted')], [2, 1]);
 });
 
-test('a backend connection beyond the share closes idle ones first, and beyond the limit is refused', () => {
+test('a backend connection beyond the share closes the one that is idle longest, and beyond the limit is refused', () => {
   const { all, first, stats, count } = threads(2, {});
   const other = all[1] as ConnectionLimits;
   const rows = [stats.row(0), stats.row(1)] as const;
-  let shortages = 0;
-  first.onShortage = () => void shortages++;
+  const closed: number[] = [];
+  for (const name of [1, 2]) idleUpstream(first, () => closed.push(name));
   rows[0][STAT.upstreamsOpen] = 4;
-  assert.deepEqual([first.admitUpstream(), shortages], [true, 0]);
+  assert.deepEqual([first.admitUpstream(), closed], [true, []]);
   rows[0][STAT.upstreamsOpen] = 9;
-  assert.deepEqual([first.admitUpstream(), shortages], [true, 1]);
+  assert.deepEqual([first.admitUpstream(), closed], [true, [1]]);
   rows[1][STAT.upstreamsOpen] = 1;
-  assert.deepEqual([first.admitUpstream(), shortages], [false, 2]);
-  assert.equal(count('upstreamsRefused'), 1);
+  assert.deepEqual([first.admitUpstream(), closed], [true, [1, 2]]);
+  assert.deepEqual([first.admitUpstream(), count('upstreamsRefused')], [false, 1]);
   // one with less than its share is not held to what the others have
   assert.equal(other.admitUpstream(), true);
+});
+
+test('when all backend connections are taken, idle ones make room for the requests of other threads', () => {
+  const { all, first, stats } = threads(2, {});
+  const other = all[1] as ConnectionLimits;
+  const rows = [stats.row(0), stats.row(1)] as const;
+  const closed: number[] = [];
+  // no more than its share, and none of it in use
+  rows[0][STAT.upstreamsOpen] = 5;
+  for (const name of [1, 2, 3, 4, 5]) {
+    idleUpstream(first, () => {
+      closed.push(name);
+      rows[0][STAT.upstreamsOpen] = (rows[0][STAT.upstreamsOpen] as number) - 1;
+    });
+  }
+  rows[1][STAT.upstreamsOpen] = 4;
+  first.onTick();
+  assert.deepEqual(closed, []);
+  rows[1][STAT.upstreamsOpen] = 5;
+  assert.equal(other.admitUpstream(), false);
+  first.onTick();
+  assert.deepEqual(closed, [1]);
+  assert.equal(other.admitUpstream(), true);
+});
+
+test('where the system has no descriptor left, half of the idle backend connections are closed', () => {
+  const { first } = threads(1, {});
+  const closed: number[] = [];
+  for (const name of [1, 2, 3, 4, 5]) idleUpstream(first, () => closed.push(name));
+  first.onShortage();
+  assert.deepEqual([closed, first.idleUpstreams.size], [[1, 2, 3], 2]);
 });
 
 test('a flood is a line a second and limit', () => {
@@ -192,4 +239,24 @@ test('a flood is a line a second and limit', () => {
     { event: 'connections refused', fields: { limit: 'max_connections', connections: 1_000 } },
     { event: 'connections ended to make room', fields: { connections: 1 } },
   ]);
+});
+
+test('connections that are gone are not held on to after one had to make room', async () => {
+  const { first } = threads(1, { connectionsMax: 3 });
+  const there = [open(first, 5), open(first, BUSY), open(first, BUSY)];
+  assert.equal(first.admit(CLIENT), ADMISSION.admitted);
+  const gone: WeakRef<Evictable>[] = [];
+  for (let i = 0; i < 3_000; i++) {
+    there.push(open(first, 5));
+    if (there.length < 50) continue;
+    const oldest = there.shift() as Evictable;
+    oldest.evict();
+    gone.push(new WeakRef(oldest));
+  }
+  first.onTick();
+  await nextTurn();
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const held = gone.filter((one) => one.deref() !== undefined).length;
+  assert.ok(held < 100, `${held} of ${gone.length}`);
 });

@@ -245,6 +245,15 @@ for (const ownsHandles of [true, false]) {
   });
 }
 
+test('HTTP on a TLS port that has been refused, and then makes room for another, has failed once', async (t) => {
+  const served = await serveTls(t, { limits: { handshakesMax: 1 } });
+  const client = openClient(t, served.port, 'GET / HTTP/1.1\r\n\r\n');
+  await client.until((received) => received.includes('this port speaks TLS'));
+  openClient(t, served.port);
+  await eventually(() => served.count('handshakesEvicted') === 1, 'it does not make room');
+  assert.equal(served.count('handshakesFailed'), 1);
+});
+
 test('renegotiation is refused', async (t) => {
   const served = await serveTls(t);
   const { socket, ended } = await connectTls(t, served.port, { version: 'TLSv1.2' });
