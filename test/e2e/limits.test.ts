@@ -1,12 +1,10 @@
 /** Limits on what clients may hold, against the running program: who is let in, who is told to wait, and who has to go. */
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
-import { createAuthority, writeCredentials } from '../cluster/certificates.ts';
 import {
   eventually,
   exchange,
@@ -16,11 +14,13 @@ import {
   openClient,
   type Program,
   rawBackend,
+  type SimpleSettings,
   simpleConfig,
   startProgram,
   temporaryFolder,
 } from './harness.ts';
 import { scrape } from './metrics-scrape.ts';
+import { newSite } from './site.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
@@ -34,13 +34,13 @@ async function startLimited(
   t: TestContext,
   limits: string,
   nodes: readonly string[],
-  { service = [], top = [] }: { service?: readonly string[]; top?: readonly string[] } = {},
+  settings: Omit<SimpleSettings, 'top'> = {},
   openFilesMax?: number,
 ): Promise<Limited> {
   const admin = join(temporaryFolder(t), 'admin');
-  const lines = [`limits: {${limits}}`, `admin: {address: "unix:${admin}"}`, ...top];
+  const top = [`limits: {${limits}}`, `admin: {address: "unix:${admin}"}`];
   const options = openFilesMax === undefined ? {} : { openFilesMax };
-  const program = await startProgram(t, simpleConfig(nodes, { service, top: lines }), false, options);
+  const program = await startProgram(t, simpleConfig(nodes, { ...settings, top }), false, options);
   const all = async () => (await scrape(admin)).samples;
   return { ...program, scrape: all, sample: async (name) => (await all()).get(`stekbal_${name}`) ?? Number.NaN };
 }
@@ -76,20 +76,21 @@ test('past max_connections, with none idle, a client is told to come again: 503 
   assert.match(await later.until(isAnswered), /^HTTP\/1.1 200 /);
 });
 
-test('past max_connections, the connection that is idle longest makes room for a new one', async (t) => {
+test('past max_connections, the idle connection that would time out first makes room for a new one', async (t) => {
   const backend = await namedBackend(t);
   const program = await startLimited(t, 'max_connections: 3', [backend.address], {
     service: ['persist_client_idle_timeout: 1h'],
   });
-  const clients = [];
-  for (let i = 0; i < 3; i++) {
-    const client = openClient(t, program.port, GET);
-    await client.until(isAnswered);
-    clients.push(client);
-  }
+  const kept = [openClient(t, program.port, GET), openClient(t, program.port, GET)];
+  for (const client of kept) await client.until(isAnswered);
+  // it came last, and has header_timeout alone
+  const silent = openClient(t, program.port);
+  await eventually(async () => (await program.sample('connections')) === 3, 'three connections are not open');
   assert.equal((await get(program.port)).status, 200);
-  assert.equal(await (clients[0] as (typeof clients)[number]).ended, 'FIN');
+  assert.equal(await silent.ended, 'FIN');
   assert.equal(await program.sample('connections_evicted_total'), 1);
+  for (const { socket } of kept) socket.write(GET);
+  for (const client of kept) await client.until((received) => received.split('HTTP/1.1 200').length === 3);
   await program.logged(({ msg, connections }) => msg === 'connections ended to make room' && connections === 1);
 });
 
@@ -210,30 +211,10 @@ test('a client that reads too slowly is cut off, and its backend connection goes
 
 test('with max_handshakes unfinished, one more ends the oldest, and whoever finishes is served', async (t) => {
   const backend = await namedBackend(t);
-  const authority = createAuthority();
-  const { serverCertFile, serverKeyFile } = writeCredentials(
-    temporaryFolder(t),
-    'site',
-    [authority],
-    authority.issue('/CN=localhost', { names: ['localhost'] }),
-  );
-  const admin = join(temporaryFolder(t), 'admin');
-  const program = await startProgram(
-    t,
-    [
-      'workers: 1',
-      'limits: {max_handshakes: 3, max_connections_per_address: 5}',
-      `admin: {address: "unix:${admin}"}`,
-      'listeners:',
-      '  - address: "127.0.0.1:0"',
-      '    service: web',
-      `    tls: {handshake_timeout: 10m, certificates: [{cert_file: ${serverCertFile}, key_file: ${serverKeyFile}}]}`,
-      `pools: {demo: {nodes: ["${backend.address}"]}}`,
-      'services: {web: {pool: demo}}',
-      '',
-    ].join('\n'),
-  );
-  const sample = async (name: string) => (await scrape(admin)).samples.get(`stekbal_${name}`);
+  const listeners = [newSite(t).listener('handshake_timeout: 10m')];
+  const limits = 'max_handshakes: 3, max_connections_per_address: 5';
+  const program = await startLimited(t, limits, [backend.address], { listeners });
+  const { sample } = program;
   const silent = [];
   for (let i = 1; i <= 3; i++) {
     silent.push(openClient(t, program.port));
@@ -261,7 +242,7 @@ test('with max_handshakes unfinished, one more ends the oldest, and whoever fini
 test('with few descriptors and many connections, the program serves on, its API too, and recovers', async (t) => {
   const backend = await namedBackend(t);
   const program = await startLimited(t, 'max_connections: 100000', [backend.address], {}, 200);
-  const files = () => readdirSync(`/proc/${program.pid}/fd`).length;
+  const files = program.openFiles;
   const warned = await program.logged(({ msg }) => msg === 'fewer connections than the configuration allows');
   assert.match(String(warned.why), /limit on open files, 200, has room for 131/);
   const before = files();
