@@ -1,10 +1,10 @@
 /** Limits on what clients may hold, against the running program: who is let in, who is told to wait, and who has to go. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import tls from 'node:tls';
 import {
   eventually,
   exchange,
@@ -21,6 +21,7 @@ import {
 } from './harness.ts';
 import { scrape } from './metrics-scrape.ts';
 import { newSite } from './site.ts';
+import { visit } from './tls-client.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
@@ -105,8 +106,8 @@ test('past max_connections_per_address, that address gets 429, and others are se
   const other = net.connect({ port: program.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
   t.after(() => other.destroy());
   other.write(GET);
-  const answer = await new Promise<string>((resolve) => other.once('data', (bytes) => resolve(bytes.toString())));
-  assert.match(answer, /^HTTP\/1.1 200 /);
+  const [answer] = (await once(other, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1.1 200 /);
   assert.equal(await program.sample('connections_refused_total{limit="address"}'), 1);
   held[1]?.socket.destroy();
   await eventually(
@@ -169,23 +170,26 @@ test('a body slower than min_body_rate is 408 although it never stops; a faster 
 });
 
 test('time in which the backend takes no body is not held against the client', async (t) => {
+  // five pauses: more than body_timeout together, and none of them as long
+  const [bytes, pauses, pauseMs] = [16_000_000, 5, 400];
   const backend = await rawBackend(t, (socket) => {
-    socket.pause();
-    setTimeout(() => {
-      let received = 0;
-      socket.on('data', (bytes) => {
-        received += bytes.length;
-        if (received > 8_000_000) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-      });
-      socket.resume();
-    }, 500);
+    let received = 0;
+    let paused = 0;
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      if (received > bytes) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else if (paused < pauses && received > (paused * bytes) / pauses) {
+        paused++;
+        socket.pause();
+        setTimeout(() => socket.resume(), pauseMs);
+      }
+    });
   });
   const program = await startLimited(t, '', [backend.address], {
-    service: ['body_timeout: 2s', 'min_body_rate: 1GiB'],
+    service: ['body_timeout: 1500ms', 'min_body_rate: 1GiB'],
   });
-  const body = Buffer.alloc(8_000_000, 'x');
-  const client = openClient(t, program.port, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
-  client.socket.write(body);
+  const client = openClient(t, program.port, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`);
+  client.socket.write(Buffer.alloc(bytes, 'x'));
   assert.match(await client.until(isAnswered), /^HTTP\/1.1 200 OK\r\n/);
 });
 
@@ -223,13 +227,9 @@ test('with max_handshakes unfinished, one more ends the oldest, and whoever fini
       `${i} handshakes are not under way`,
     );
   }
-  const client = tls.connect({ port: program.port, host: '127.0.0.1', rejectUnauthorized: false });
-  t.after(() => client.destroy());
-  client.write(GET);
-  const answer = await new Promise<string>((resolve) => client.once('data', (bytes) => resolve(bytes.toString())));
-  assert.match(answer, /^HTTP\/1.1 200 OK/);
-  assert.equal(await silent[0]?.ended, 'FIN');
+  assert.match((await visit(program.port, { version: 'TLSv1.3' })).answer, /^HTTP\/1.1 200 OK/);
   assert.equal(await sample('tls_handshakes_evicted_total'), 1);
+  assert.equal(await silent[0]?.ended, 'FIN');
   // two handshakes and a connection are there: two more fit, and then the address has all that it may have
   openClient(t, program.port);
   await eventually(async () => (await sample('tls_handshakes_in_progress')) === 3, 'the fourth is not under way');
