@@ -4,12 +4,11 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { type AdminLimits, AdminServer } from '../../src/admin/server.ts';
 import { parseListenAddress } from '../../src/config/addresses.ts';
 import type { AdminConfig } from '../../src/config/config.ts';
 import { newEdge, recordingLog } from '../control/new-edge.ts';
-import { simpleConfig, temporaryFolder } from '../e2e/harness.ts';
+import { type Lifetime, simpleConfig, temporaryFolder } from '../e2e/harness.ts';
 
 /** The one node of pool "demo", as the file has it. Nothing listens there. */
 export const FILE_NODE = '127.0.0.1:1';
@@ -42,7 +41,7 @@ export interface Answered {
   readonly body: Record<string, unknown>;
 }
 
-export async function startAdmin(t: TestContext, options: StartOptions = {}) {
+export async function startAdmin(t: Lifetime, options: StartOptions = {}) {
   const { address = '127.0.0.1:0', tokenFile = null, service = [], top = [], hasGroup = false } = options;
   const { nodes = [FILE_NODE], limits = {} } = options;
   const yaml = simpleConfig(nodes, { service, top });
@@ -94,7 +93,7 @@ export function node(address: string, changes: object = {}) {
 }
 
 /** Its files are there, and hold no certificates: the test's cluster reads none. */
-function stekShare(t: TestContext): string {
+function stekShare(t: Lifetime): string {
   const folder = temporaryFolder(t);
   writeFileSync(join(folder, 'list.yaml'), '- {server_id: 1, address: 10.0.0.1, port: 10001}\n');
   writeFileSync(join(folder, 'any.pem'), '');

@@ -4,17 +4,16 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Edge, type EdgeOptions } from '../../src/control/edge.ts';
 import type { Log } from '../../src/control/log.ts';
-import { type LogLine, temporaryFolder } from '../e2e/harness.ts';
+import { type Lifetime, type LogLine, temporaryFolder } from '../e2e/harness.ts';
 import { FakeCluster } from './fake-cluster.ts';
 
 export function newEdge(
-  t: TestContext,
+  t: Lifetime,
   yaml: string,
   { joinTimeoutMs, onReload }: Pick<EdgeOptions, 'joinTimeoutMs' | 'onReload'> = {},
 ) {

@@ -5,14 +5,14 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createAuthority, type Leaf } from '../cluster/certificates.ts';
-import { type LogLine, simpleConfig, temporaryFolder } from '../e2e/harness.ts';
+import { type LogLine, simpleConfig } from '../e2e/harness.ts';
+import { newSite } from '../e2e/site.ts';
 import { newEdge } from './new-edge.ts';
 
 const authority = createAuthority();
-const PLAIN = 'listeners: [{address: "127.0.0.1:0", service: web}]';
 
 test('a certificate whose file was overwritten is taken over, and named in the log without its text', async (t) => {
-  const site = newSite(t);
+  const site = servedSite(t);
   const { edge, log } = newEdge(t, site.yaml());
   const renewed = site.write('b');
   assert.equal((await edge.reload()).isOk, true);
@@ -22,23 +22,23 @@ test('a certificate whose file was overwritten is taken over, and named in the l
 });
 
 test('a reload that changes nothing of TLS says nothing of it', async (t) => {
-  const { edge, log } = newEdge(t, newSite(t).yaml());
+  const { edge, log } = newEdge(t, servedSite(t).yaml());
   assert.equal((await edge.reload()).isOk, true);
   assert.deepEqual(takenOver(log), []);
 });
 
 test('other versions, lifetimes and CAs are taken over too', async (t) => {
-  const site = newSite(t);
+  const site = servedSite(t);
   const { edge, log, file } = newEdge(t, site.yaml());
   const more = `min_version: TLSv1.3, ticket_lifetime: 1h, handshake_timeout: 1s, client_ca_file: ${site.caFile}`;
-  writeFileSync(file, site.yaml(`, ${more}`));
+  writeFileSync(file, site.yaml(more));
   assert.equal((await edge.reload()).isOk, true);
   assert.deepEqual(takenOver(log), [[site.caFile]]);
   assert.equal(waiting(log), undefined);
 });
 
 test('a broken key changes nothing, and is reported at its place', async (t) => {
-  const site = newSite(t);
+  const site = servedSite(t);
   const { edge, log, file } = newEdge(t, site.yaml());
   site.write('a');
   writeFileSync(join(site.folder, 'b.key'), 'no key');
@@ -55,7 +55,7 @@ test('a broken key changes nothing, and is reported at its place', async (t) => 
 });
 
 test('a certificate that expired is refused by a reload', async (t) => {
-  const site = newSite(t);
+  const site = servedSite(t);
   const { edge, log } = newEdge(t, site.yaml());
   site.write('b', new Date(Date.now() - 1_000));
   assert.equal((await edge.reload()).isOk, false);
@@ -63,35 +63,22 @@ test('a certificate that expired is refused by a reload', async (t) => {
 });
 
 test('a plain listener that is to speak TLS is served so, and its files are named', async (t) => {
-  const site = newSite(t);
+  const site = servedSite(t);
   const { edge, log, file } = newEdge(t, simpleConfig(['127.0.0.1:1']));
   writeFileSync(file, site.yaml());
   assert.equal((await edge.reload()).isOk, true);
   assert.equal(waiting(log), undefined);
   assert.deepEqual(takenOver(log).flat().map(nameIn), ['a.crt', 'b.crt']);
-  assertNoKeys(log, site.leaves);
+  assertNoKeys(log, [...site.leaves.values()]);
 });
 
-/** Certificates a and b as files, and the configuration of a listener that shows them. */
-function newSite(t: TestContext) {
-  const folder = temporaryFolder(t);
-  const leaves: Leaf[] = [];
-  const write = (name: string, validTo?: Date): Leaf => {
-    const leaf = authority.issue(`/CN=${name}`, { names: [`${name}.example`], ...(validTo && { validTo }) });
-    writeFileSync(join(folder, `${name}.crt`), leaf.certificate);
-    writeFileSync(join(folder, `${name}.key`), leaf.key);
-    leaves.push(leaf);
-    return leaf;
-  };
-  for (const name of ['a', 'b']) write(name);
-  const caFile = join(folder, 'ca.crt');
+/** Certificates a and b, and the configuration of a listener that shows them. */
+function servedSite(t: TestContext) {
+  const site = newSite(t, ['a', 'b'], authority);
+  const caFile = join(site.folder, 'ca.crt');
   writeFileSync(caFile, authority.certificate);
-  const pairs = ['a', 'b'].map((name) => `{cert_file: ${folder}/${name}.crt, key_file: ${folder}/${name}.key}`);
-  const yaml = (more = '') => {
-    const listener = `{address: "127.0.0.1:0", service: web, tls: {certificates: [${pairs.join(', ')}]${more}}}`;
-    return simpleConfig(['127.0.0.1:1']).replace(PLAIN, `listeners: [${listener}]`);
-  };
-  return { folder, leaves, write, caFile, yaml };
+  const yaml = (...more: readonly string[]) => simpleConfig(['127.0.0.1:1'], { listeners: [site.listener(...more)] });
+  return { ...site, caFile, yaml };
 }
 
 /** The files of each time that TLS settings were taken over. */

@@ -56,7 +56,10 @@ if (isMainThread) {
   const { threadId } = await import('node:worker_threads');
   channel.onmessage = ({ data }: { data: unknown }) => {
     const { action, threadId: target } = data as { action: string; threadId: number };
-    if (target === threadId || action === 'throw-all') setImmediate(() => ACTIONS[action]?.());
+    if (target !== threadId && action !== 'throw-all') return;
+    // at once, as where a request makes it hang: from elsewhere the loop comes by its sockets once more when it is ended
+    if (action === 'hang') ACTIONS.hang?.();
+    else setImmediate(() => ACTIONS[action]?.());
   };
 }
 channel.unref();

@@ -17,6 +17,7 @@ import {
   get,
   type LogLine,
   namedBackend,
+  PLAIN_LISTENER,
   type ProgramProcess,
   servingPorts,
   spawnProgram,
@@ -29,7 +30,6 @@ export const PATIENT_MS = 60_000;
 const START_ATTEMPTS = 5;
 /** A member has ended, and has left its code for others: five that load it on two cores take longer than what is tested. */
 const CACHE_MARK = join(COMPILE_CACHE, 'has-a-member');
-const PLAIN_LISTENER = `{address: "${HOST}:0", service: web}`;
 
 export interface ClusterSetup {
   /** Servers 1..servers are listed. */

@@ -1,28 +1,26 @@
 /** Certificates that expire while the program runs (its clock is set): a listener's, its clients', and the group's own. */
 
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import tls from 'node:tls';
-import { createAuthority, type Leaf } from '../cluster/certificates.ts';
+import type tls from 'node:tls';
+import { createAuthority } from '../cluster/certificates.ts';
 import { clusterTest, SUBJECT } from './cluster-harness.ts';
-import { textOf } from './cluster-network.ts';
 import { FakeClock, hasFakeClock } from './fake-clock.ts';
-import { namedBackend, type Program, requirePeer, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
+import { namedBackend, requirePeer, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
+import { scrape } from './metrics-scrape.ts';
+import { connectTo, fingerprint, newSite, shown } from './site.ts';
 import { visit } from './tls-client.ts';
 
 const NEEDS = 'needs libfaketime (Debian: faketime)';
 const HOUR_S = 3_600;
-const SITES = ['a', 'b'] as const;
-const authority = createAuthority();
 const clients = createAuthority('clients');
 const inHalfAnHour = () => new Date(Date.now() + (HOUR_S * 1_000) / 2);
 
 test("a listener's certificate that expires is shown on, with a warning; others can be renewed without it, and it itself", async (t) => {
-  const site = await newSite(t);
+  const site = await startSite(t);
   if (site === null) return;
   const { program, clock } = site;
   clock.set(HOUR_S);
@@ -49,14 +47,16 @@ test("a listener's certificate that expires is shown on, with a warning; others 
 });
 
 test("a client's certificate that expires is refused at the next connection, a resumed one too; open ones go on", async (t) => {
-  const site = await newSite(t, ['client_ca_file: clients.pem']);
+  const clientCa = join(temporaryFolder(t), 'clients.pem');
+  writeFileSync(clientCa, clients.certificate);
+  const site = await startSite(t, `client_ca_file: ${clientCa}`);
   if (site === null) return;
   const { program, clock } = site;
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     clock.set(0);
     const { certificate: cert, key } = clients.issue('/CN=client', inHalfAnHour());
     const { session } = await visit(program.port, { version, servername: 'a.example', cert, key });
-    const open = await connect(program, 'a', { cert, key });
+    const open = await connectTo(program, 'a', { cert, key });
     assert.match(await answered(open), /^HTTP\/1.1 200/);
     clock.set(HOUR_S);
     for (const resumed of [null, session]) {
@@ -91,8 +91,8 @@ clusterTest(
     for (const id of cluster.ids) cluster.certify(id, cluster.authority.issue(SUBJECT, inHalfAnHour()));
     await cluster.startAll();
     const { term, serverId: leader } = await cluster.settled();
-    const metrics = await textOf(cluster.file(1, 'admin.sock'), '/metrics');
-    const notAfterS = Number(/^stekbal_raft_certificate_not_after_timestamp_seconds (\S+)$/m.exec(metrics)?.[1]);
+    const { samples } = await scrape(cluster.file(1, 'admin.sock'));
+    const notAfterS = samples.get('stekbal_raft_certificate_not_after_timestamp_seconds') ?? 0;
     assert.ok(notAfterS > Date.now() / 1_000 && notAfterS < Date.now() / 1_000 + HOUR_S);
     clock.set(HOUR_S);
     assert.equal((await cluster.addNode(leader, '127.0.0.1:1')).status, 200);
@@ -116,50 +116,16 @@ clusterTest(
   },
 );
 
-/** Certificates for a.example (half an hour) and b.example as files, and a program that shows them on a clock of its own. */
-async function newSite(t: TestContext, more: readonly string[] = []) {
+/** Certificates for a.example (half an hour) and b.example, and a program that shows them on a clock of its own. */
+async function startSite(t: TestContext, ...more: readonly string[]) {
   if (!requirePeer(t, hasFakeClock, NEEDS)) return null;
   const clock = new FakeClock();
   t.after(() => clock.remove());
-  const folder = temporaryFolder(t);
-  const leaves = new Map<string, Leaf>();
-  const write = (name: string, validTo?: Date) => {
-    const leaf = authority.issue(`/CN=${name}`, { names: [`${name}.example`], ...(validTo && { validTo }) });
-    writeFileSync(join(folder, `${name}.crt`), leaf.certificate);
-    writeFileSync(join(folder, `${name}.key`), leaf.key);
-    leaves.set(name, leaf);
-  };
-  write('a', inHalfAnHour());
-  write('b');
-  writeFileSync(join(folder, 'clients.pem'), clients.certificate);
-  const pairs = SITES.map((name) => `{cert_file: ${folder}/${name}.crt, key_file: ${folder}/${name}.key}`);
-  const keys = [
-    `certificates: [${pairs.join(', ')}]`,
-    ...more.map((line) => line.replace('clients.pem', `${folder}/$&`)),
-  ];
-  const plain = simpleConfig([(await namedBackend(t)).address]);
-  const yaml = plain.replace('service: web}]', `service: web, tls: {${keys.join(', ')}}}]`);
+  const site = newSite(t, ['a', 'b']);
+  site.write('a', inHalfAnHour());
+  const yaml = simpleConfig([(await namedBackend(t)).address], { listeners: [site.listener(...more)] });
   const program = await startProgram(t, yaml, false, { env: clock.env });
-  return { program, clock, leaves, write, yaml };
-}
-
-function fingerprint(leaf: Leaf | undefined): string {
-  return new X509Certificate(leaf?.certificate ?? '').fingerprint256;
-}
-
-/** The certificate that a new client is shown. */
-async function shown(program: Program, name: string): Promise<string | undefined> {
-  const socket = await connect(program, name);
-  const { fingerprint256 } = socket.getPeerCertificate();
-  socket.destroy();
-  return fingerprint256;
-}
-
-async function connect({ port }: Program, name: string, own: { cert?: string; key?: string } = {}) {
-  const options = { host: '127.0.0.1', port, servername: `${name}.example`, rejectUnauthorized: false, ...own };
-  const socket = tls.connect(options);
-  await once(socket, 'secureConnect');
-  return socket;
+  return { ...site, program, clock, yaml };
 }
 
 /** What comes back first. */

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
@@ -13,7 +12,6 @@ import {
   get,
   namedBackend,
   openClient,
-  type Program,
   rawBackend,
   simpleConfig,
   startSound,
@@ -21,11 +19,6 @@ import {
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n';
-
-/** Descriptors that the program holds open. */
-function openFiles(program: Program): number {
-  return readdirSync(`/proc/${program.pid}/fd`).length;
-}
 
 /** Not events.once, to which a reset is a failure. */
 function closeOf(socket: net.Socket): Promise<unknown> {
@@ -141,7 +134,7 @@ test('thousands of connections, opened and dropped in every state, leave nothing
   const backend = await namedBackend(t);
   const program = await startSound(t, simpleConfig([backend.address], { service: ['backend_idle_timeout: 100ms'] }));
   await get(program.port);
-  const before = openFiles(program);
+  const before = program.openFiles();
   const beginnings = [
     '',
     'GET',
@@ -165,7 +158,7 @@ test('thousands of connections, opened and dropped in every state, leave nothing
       }),
     );
   }
-  await eventually(() => openFiles(program) <= before, `no more than ${before} descriptors`);
+  await eventually(() => program.openFiles() <= before, `no more than ${before} descriptors`);
   assert.equal((await get(program.port)).status, 200);
 });
 

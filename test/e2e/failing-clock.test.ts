@@ -17,7 +17,7 @@ import {
   startProgram,
   temporaryFolder,
 } from './harness.ts';
-import { ReturningClients, ticketFleet, tlsListener } from './ticket-fleet.ts';
+import { activeKey, ReturningClients, ticketFleet, tlsListener } from './ticket-fleet.ts';
 
 const NEEDS = 'needs libfaketime (Debian: faketime)';
 const HOUR_S = 3_600;
@@ -138,11 +138,6 @@ async function rotated(cluster: ClusterHarness): Promise<void> {
     const now = await Promise.all(cluster.ids.map((id) => activeKey(cluster, id)));
     return now.every((key, i) => key !== undefined && key !== before[i]);
   }, 'a rotation');
-}
-
-async function activeKey(cluster: ClusterHarness, id: ServerId): Promise<string | undefined> {
-  const { body } = await cluster.ask<EdgeStatus>(id, 'GET', '/status');
-  return body.keys.keys.find(({ stage }) => stage === 'active')?.id;
 }
 
 function troubles(cluster: ClusterHarness, id: ServerId): string[] {

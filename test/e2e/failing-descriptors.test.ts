@@ -5,7 +5,6 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
 import type { ServerId } from '../../src/cluster/types.ts';
@@ -30,7 +29,7 @@ clusterTest(
     await cluster.startAll();
     const { serverId: leader, term } = await cluster.settled();
     const poor = cluster.ids.find((id) => id !== leader) as ServerId;
-    const { pid, child, logged, log } = cluster.program(poor);
+    const { pid, child, logged, log, openFiles } = cluster.program(poor);
     const [port = 0] = await cluster.ports(poor);
     const kept = openClient(t, port);
     const answered = async (nth: number) => {
@@ -39,7 +38,7 @@ clusterTest(
     };
     await answered(1);
 
-    limit(pid, readdirSync(`/proc/${pid}/fd`).length);
+    limit(pid, openFiles());
     const clients = crowd(t, port);
     await logged(({ msg, reason }) => msg.startsWith('health checks cannot be made here') && reason === 'EMFILE');
     await answered(2);

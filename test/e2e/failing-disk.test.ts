@@ -5,9 +5,8 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ServerId } from '../../src/cluster/types.ts';
-import type { EdgeStatus } from '../../src/control/status.ts';
 import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
-import { ask, textOf } from './cluster-network.ts';
+import { ask } from './cluster-network.ts';
 import {
   eventually,
   get,
@@ -18,8 +17,9 @@ import {
   startSound,
   temporaryFolder,
 } from './harness.ts';
+import { scrape } from './metrics-scrape.ts';
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
-import { ticketFleet, tlsPort } from './ticket-fleet.ts';
+import { activeKey, ticketFleet, tlsPort } from './ticket-fleet.ts';
 import { visit } from './tls-client.ts';
 
 const NOT_KEPT = 'an edit of this edge alone is not kept over a restart';
@@ -166,11 +166,5 @@ interface Started {
 }
 
 async function storageFailed(cluster: ClusterHarness, id: ServerId): Promise<number> {
-  const text = await textOf(cluster.file(id, 'admin.sock'), '/metrics');
-  return Number(/^stekbal_raft_storage_failed (\d)$/m.exec(text)?.[1]);
-}
-
-async function activeKey(cluster: ClusterHarness, id: ServerId): Promise<string | undefined> {
-  const { body } = await cluster.ask<EdgeStatus>(id, 'GET', '/status');
-  return body.keys.keys.find(({ stage }) => stage === 'active')?.id;
+  return (await scrape(cluster.file(id, 'admin.sock'))).samples.get('stekbal_raft_storage_failed') ?? Number.NaN;
 }

@@ -11,10 +11,11 @@ import type { EdgeStatus } from '../../src/control/status.ts';
 import { loadSeconds } from './autocannon.ts';
 import { clusterTest } from './cluster-harness.ts';
 import { get, servingPorts } from './harness.ts';
+import { scrape } from './metrics-scrape.ts';
 import { visit } from './tls-client.ts';
 
 const FLOODER = fileURLToPath(new URL('./flooder.ts', import.meta.url));
-const SECONDS = loadSeconds(6);
+const SECONDS = loadSeconds(4);
 
 clusterTest(
   `a flood of connections for ${SECONDS} s costs no election, and no client, check or status`,
@@ -22,6 +23,7 @@ clusterTest(
     servers: 3,
     workers: 2,
     top: ['limits: {max_connections: 200, max_handshakes: 60}'],
+    pool: ['health_check: {type: tcp, interval: 100ms, fall: 2}'],
     listeners: [
       '{address: "127.0.0.1:0", service: web}',
       '{address: "127.0.0.1:0", service: web, tls: {certificates: [{cert_file: peer-cert.pem, key_file: peer-key.pem}]}}',
@@ -32,6 +34,9 @@ clusterTest(
     const before = await cluster.settled();
     const program = cluster.program(before.serverId);
     const [plain = 0, secure = 0] = await servingPorts(program);
+    const samples = async () => (await scrape(cluster.file(before.serverId, 'admin.sock'))).samples;
+    const checksBefore = passedChecks(await samples());
+    const linesBefore = program.log.length;
     const flooder = spawn(process.execPath, [FLOODER, ...[plain, secure, SECONDS].map(String)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -69,10 +74,20 @@ clusterTest(
     t.diagnostic(`${Number(made)} connections; served meanwhile: ${JSON.stringify(served)}`);
     assert.deepEqual([after.member, after.term], [before.member, before.term]);
     assert.ok(Number(made) > 1_000);
-    assert.ok(Object.values(served).every((times) => times > 5));
+    const met = await samples();
+    const refused = met.get('stekbal_connections_refused_total{limit="total"}') ?? 0;
+    assert.ok(refused + (met.get('stekbal_connections_evicted_total') ?? 0) > 0, 'more came than may be served');
+    assert.ok(passedChecks(met) > checksBefore + 5);
+    assert.ok(Object.values(served).every((times) => times > 0));
     assert.deepEqual(
-      program.log.filter(({ level, msg }) => level >= 40 && !/connections|log lines left out|request failed/.test(msg)),
+      program.log
+        .slice(linesBefore)
+        .filter(({ level, msg }) => level >= 40 && !/^connections (refused|ended)|log lines left out/.test(msg)),
       [],
     );
   },
 );
+
+function passedChecks(samples: ReadonlyMap<string, number>): number {
+  return samples.get('stekbal_health_checks_total{pool="demo",result="passed"}') ?? 0;
+}

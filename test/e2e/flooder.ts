@@ -1,12 +1,13 @@
 /**
- * A flood from a process of its own: `node flooder.ts PLAIN_PORT TLS_PORT SECONDS`. As many connections as it can make, and 400 at a
- * time: that say nothing, talk garbage, begin a request or a handshake and stop. Ends by itself; prints how many there were.
+ * A flood from a process of its own: `node flooder.ts PLAIN_PORT TLS_PORT SECONDS`. As many connections as it can make, and
+ * 1,000 at a time: that say nothing, talk garbage, begin a request or a handshake and stop. Ends by itself; prints how many
+ * there were.
  */
 
 import net from 'node:net';
 
 const [plain = 0, secure = 0, seconds = 0] = process.argv.slice(2).map(Number);
-const AT_ONCE = 400;
+const AT_ONCE = 1_000;
 const HELLO = Buffer.from([0x16, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc, 3, 3]);
 const KINDS: readonly (readonly [port: number, bytes: string | Buffer])[] = [
   [plain, ''],

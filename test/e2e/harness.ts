@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -46,6 +46,8 @@ export interface ProgramProcess {
   readonly exited: Promise<number | null>;
   /** Resident memory of the process with all its threads, bytes. */
   rss(): number;
+  /** Descriptors that it holds open. */
+  openFiles(): number;
 }
 
 export interface Program extends ProgramProcess {
@@ -167,6 +169,7 @@ export function spawnProgram(
     logged,
     exited,
     rss: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) * 1024,
+    openFiles: () => readdirSync(`/proc/${child.pid}/fd`).length,
   };
 }
 
@@ -329,21 +332,28 @@ export function exchange(
   });
 }
 
-/** The YAML of one plain listener on a free port in front of `nodes`. `service`, `pool` and `top` are further keys. */
+export interface SimpleSettings {
+  /** Further keys. */
+  readonly service?: readonly string[];
+  readonly pool?: readonly string[];
+  readonly top?: readonly string[];
+  /** In place of the one plain one. */
+  readonly listeners?: readonly string[];
+  readonly workers?: number;
+}
+
+export const PLAIN_LISTENER = '{address: "127.0.0.1:0", service: web}';
+
+/** The YAML of one plain listener on a free port in front of `nodes`. */
 export function simpleConfig(
   nodes: readonly string[],
-  {
-    service = [],
-    pool = [],
-    top = [],
-    workers = 1,
-  }: { service?: readonly string[]; pool?: readonly string[]; top?: readonly string[]; workers?: number } = {},
+  { service = [], pool = [], top = [], listeners = [PLAIN_LISTENER], workers = 1 }: SimpleSettings = {},
 ): string {
   const list = nodes.map((n) => (n.startsWith('{') ? n : JSON.stringify(n))).join(', ');
   return [
     `workers: ${workers}`,
     ...top,
-    'listeners: [{address: "127.0.0.1:0", service: web}]',
+    `listeners: [${listeners.join(', ')}]`,
     `pools: {demo: {${[`nodes: [${list}]`, ...pool].join(', ')}}}`,
     'services:',
     '  web:',
@@ -398,7 +408,7 @@ export interface Client {
   readonly socket: net.Socket;
   /** All that has come so far, latin1. */
   readonly received: string;
-  /** Resolves to what has come once `holds` does; rejects when the connection ends before. */
+  /** Resolves to what has come once `holds` does; rejects when the connection ends before, or it takes too long. */
   until(holds: (received: string) => boolean): Promise<string>;
   /** Resolves when the other side has ended the connection: 'FIN', or the code of the error. */
   readonly ended: Promise<string>;
@@ -428,14 +438,20 @@ export function openClient(t: TestContext, port: number, bytes = ''): Client {
     },
     until: (holds) =>
       new Promise((resolve, reject) => {
+        const fail = (why: string) => {
+          clearTimeout(timer);
+          reject(new Error(`${why}; received: ${JSON.stringify(received)}`));
+        };
+        const timer = setTimeout(() => fail(`not within ${WAIT_MS} ms`), WAIT_MS);
         const watcher = () => {
           if (!holds(received)) return;
+          clearTimeout(timer);
           watchers.delete(watcher);
           resolve(received);
         };
         watchers.add(watcher);
         watcher();
-        void ended.then((how) => reject(new Error(`ended by ${how}; received: ${JSON.stringify(received)}`)));
+        void ended.then((how) => fail(`ended by ${how}`));
       }),
   };
 }

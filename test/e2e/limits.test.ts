@@ -1,12 +1,10 @@
 /** Limits on what clients may hold, against the running program: who is let in, who is told to wait, and who has to go. */
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { once } from 'node:events';
 import net from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import tls from 'node:tls';
-import { createAuthority, writeCredentials } from '../cluster/certificates.ts';
 import {
   eventually,
   exchange,
@@ -16,11 +14,14 @@ import {
   openClient,
   type Program,
   rawBackend,
+  type SimpleSettings,
   simpleConfig,
   startProgram,
   temporaryFolder,
 } from './harness.ts';
 import { scrape } from './metrics-scrape.ts';
+import { newSite } from './site.ts';
+import { visit } from './tls-client.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
@@ -34,13 +35,13 @@ async function startLimited(
   t: TestContext,
   limits: string,
   nodes: readonly string[],
-  { service = [], top = [] }: { service?: readonly string[]; top?: readonly string[] } = {},
+  settings: Omit<SimpleSettings, 'top'> = {},
   openFilesMax?: number,
 ): Promise<Limited> {
   const admin = join(temporaryFolder(t), 'admin');
-  const lines = [`limits: {${limits}}`, `admin: {address: "unix:${admin}"}`, ...top];
+  const top = [`limits: {${limits}}`, `admin: {address: "unix:${admin}"}`];
   const options = openFilesMax === undefined ? {} : { openFilesMax };
-  const program = await startProgram(t, simpleConfig(nodes, { service, top: lines }), false, options);
+  const program = await startProgram(t, simpleConfig(nodes, { ...settings, top }), false, options);
   const all = async () => (await scrape(admin)).samples;
   return { ...program, scrape: all, sample: async (name) => (await all()).get(`stekbal_${name}`) ?? Number.NaN };
 }
@@ -76,20 +77,21 @@ test('past max_connections, with none idle, a client is told to come again: 503 
   assert.match(await later.until(isAnswered), /^HTTP\/1.1 200 /);
 });
 
-test('past max_connections, the connection that is idle longest makes room for a new one', async (t) => {
+test('past max_connections, the idle connection that would time out first makes room for a new one', async (t) => {
   const backend = await namedBackend(t);
   const program = await startLimited(t, 'max_connections: 3', [backend.address], {
     service: ['persist_client_idle_timeout: 1h'],
   });
-  const clients = [];
-  for (let i = 0; i < 3; i++) {
-    const client = openClient(t, program.port, GET);
-    await client.until(isAnswered);
-    clients.push(client);
-  }
+  const kept = [openClient(t, program.port, GET), openClient(t, program.port, GET)];
+  for (const client of kept) await client.until(isAnswered);
+  // it came last, and has header_timeout alone
+  const silent = openClient(t, program.port);
+  await eventually(async () => (await program.sample('connections')) === 3, 'three connections are not open');
   assert.equal((await get(program.port)).status, 200);
-  assert.equal(await (clients[0] as (typeof clients)[number]).ended, 'FIN');
+  assert.equal(await silent.ended, 'FIN');
   assert.equal(await program.sample('connections_evicted_total'), 1);
+  for (const { socket } of kept) socket.write(GET);
+  for (const client of kept) await client.until((received) => received.split('HTTP/1.1 200').length === 3);
   await program.logged(({ msg, connections }) => msg === 'connections ended to make room' && connections === 1);
 });
 
@@ -104,8 +106,8 @@ test('past max_connections_per_address, that address gets 429, and others are se
   const other = net.connect({ port: program.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
   t.after(() => other.destroy());
   other.write(GET);
-  const answer = await new Promise<string>((resolve) => other.once('data', (bytes) => resolve(bytes.toString())));
-  assert.match(answer, /^HTTP\/1.1 200 /);
+  const [answer] = (await once(other, 'data', { signal: AbortSignal.timeout(20_000) })) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1.1 200 /);
   assert.equal(await program.sample('connections_refused_total{limit="address"}'), 1);
   held[1]?.socket.destroy();
   await eventually(
@@ -168,23 +170,26 @@ test('a body slower than min_body_rate is 408 although it never stops; a faster 
 });
 
 test('time in which the backend takes no body is not held against the client', async (t) => {
+  // five pauses: more than body_timeout together, and none of them as long
+  const [bytes, pauses, pauseMs] = [16_000_000, 5, 400];
   const backend = await rawBackend(t, (socket) => {
-    socket.pause();
-    setTimeout(() => {
-      let received = 0;
-      socket.on('data', (bytes) => {
-        received += bytes.length;
-        if (received > 8_000_000) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-      });
-      socket.resume();
-    }, 500);
+    let received = 0;
+    let paused = 0;
+    socket.on('data', (chunk) => {
+      received += chunk.length;
+      if (received > bytes) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else if (paused < pauses && received > (paused * bytes) / pauses) {
+        paused++;
+        socket.pause();
+        setTimeout(() => socket.resume(), pauseMs);
+      }
+    });
   });
   const program = await startLimited(t, '', [backend.address], {
-    service: ['body_timeout: 2s', 'min_body_rate: 1GiB'],
+    service: ['body_timeout: 1500ms', 'min_body_rate: 1GiB'],
   });
-  const body = Buffer.alloc(8_000_000, 'x');
-  const client = openClient(t, program.port, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
-  client.socket.write(body);
+  const client = openClient(t, program.port, `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n`);
+  client.socket.write(Buffer.alloc(bytes, 'x'));
   assert.match(await client.until(isAnswered), /^HTTP\/1.1 200 OK\r\n/);
 });
 
@@ -210,30 +215,10 @@ test('a client that reads too slowly is cut off, and its backend connection goes
 
 test('with max_handshakes unfinished, one more ends the oldest, and whoever finishes is served', async (t) => {
   const backend = await namedBackend(t);
-  const authority = createAuthority();
-  const { serverCertFile, serverKeyFile } = writeCredentials(
-    temporaryFolder(t),
-    'site',
-    [authority],
-    authority.issue('/CN=localhost', { names: ['localhost'] }),
-  );
-  const admin = join(temporaryFolder(t), 'admin');
-  const program = await startProgram(
-    t,
-    [
-      'workers: 1',
-      'limits: {max_handshakes: 3, max_connections_per_address: 5}',
-      `admin: {address: "unix:${admin}"}`,
-      'listeners:',
-      '  - address: "127.0.0.1:0"',
-      '    service: web',
-      `    tls: {handshake_timeout: 10m, certificates: [{cert_file: ${serverCertFile}, key_file: ${serverKeyFile}}]}`,
-      `pools: {demo: {nodes: ["${backend.address}"]}}`,
-      'services: {web: {pool: demo}}',
-      '',
-    ].join('\n'),
-  );
-  const sample = async (name: string) => (await scrape(admin)).samples.get(`stekbal_${name}`);
+  const listeners = [newSite(t).listener('handshake_timeout: 10m')];
+  const limits = 'max_handshakes: 3, max_connections_per_address: 5';
+  const program = await startLimited(t, limits, [backend.address], { listeners });
+  const { sample } = program;
   const silent = [];
   for (let i = 1; i <= 3; i++) {
     silent.push(openClient(t, program.port));
@@ -242,13 +227,9 @@ test('with max_handshakes unfinished, one more ends the oldest, and whoever fini
       `${i} handshakes are not under way`,
     );
   }
-  const client = tls.connect({ port: program.port, host: '127.0.0.1', rejectUnauthorized: false });
-  t.after(() => client.destroy());
-  client.write(GET);
-  const answer = await new Promise<string>((resolve) => client.once('data', (bytes) => resolve(bytes.toString())));
-  assert.match(answer, /^HTTP\/1.1 200 OK/);
-  assert.equal(await silent[0]?.ended, 'FIN');
+  assert.match((await visit(program.port, { version: 'TLSv1.3' })).answer, /^HTTP\/1.1 200 OK/);
   assert.equal(await sample('tls_handshakes_evicted_total'), 1);
+  assert.equal(await silent[0]?.ended, 'FIN');
   // two handshakes and a connection are there: two more fit, and then the address has all that it may have
   openClient(t, program.port);
   await eventually(async () => (await sample('tls_handshakes_in_progress')) === 3, 'the fourth is not under way');
@@ -261,7 +242,7 @@ test('with max_handshakes unfinished, one more ends the oldest, and whoever fini
 test('with few descriptors and many connections, the program serves on, its API too, and recovers', async (t) => {
   const backend = await namedBackend(t);
   const program = await startLimited(t, 'max_connections: 100000', [backend.address], {}, 200);
-  const files = () => readdirSync(`/proc/${program.pid}/fd`).length;
+  const files = program.openFiles;
   const warned = await program.logged(({ msg }) => msg === 'fewer connections than the configuration allows');
   assert.match(String(warned.why), /limit on open files, 200, has room for 111/);
   const before = files();

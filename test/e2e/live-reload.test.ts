@@ -6,20 +6,21 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { hasSystemCalls } from '../../src/control/system-calls.ts';
-import { createAuthority } from '../cluster/certificates.ts';
 import { failures, load, loadSeconds, NO_FAILURES } from './autocannon.ts';
 import {
   eventually,
   exchange,
   get,
   namedBackend,
+  PLAIN_LISTENER,
   type Program,
   simpleConfig,
   startProgram,
   temporaryFolder,
 } from './harness.ts';
+import { newSite } from './site.ts';
 import { visit } from './tls-client.ts';
 
 /** Each thread keeps its sockets to itself then. */
@@ -48,11 +49,10 @@ test('an address that is added is served, one that is taken out is not, and its 
 
 test('a listener goes from plain to TLS and back, and a connection of before goes on as it is', async (t) => {
   const { address } = await namedBackend(t);
-  const site = newSite(t);
   const plain = simpleConfig([address], { workers: 2 });
   const program = await startProgram(t, plain);
   const open = await connection(program.port);
-  await program.reload(plain.replace(ONE_LISTENER, `listeners: [${site.listener(1)}]`));
+  await program.reload(plain.replace(ONE_LISTENER, `listeners: [${newSite(t).listener()}]`));
   const { answer } = await visit(program.port, { version: 'TLSv1.3' });
   assert.match(answer, new RegExp(address));
   assert.match(await open.ask(), /^HTTP\/1\.1 200 /);
@@ -176,11 +176,10 @@ test(`${SECONDS} s of load over HTTP and HTTPS while pools, certificates, listen
   skip,
 }, async (t) => {
   const backends = await Promise.all(Array.from({ length: 4 }, () => namedBackend(t)));
-  const site = newSite(t);
   const yaml = (round: number) => {
     const nodes = backends.filter((_, i) => i !== round % backends.length).map(({ address }) => address);
     const extra = round % 2 === 0 ? '' : ', {address: "127.0.0.1:0", service: web}';
-    const listeners = `listeners: [{address: "127.0.0.1:0", service: web}, ${site.listener(round)}${extra}]`;
+    const listeners = `listeners: [${PLAIN_LISTENER}, ${newSite(t).listener()}${extra}]`;
     const service = ['affinity: yes', `retries: ${round % 3}`];
     return simpleConfig(nodes, { workers: 1 + (round % 3), service }).replace(ONE_LISTENER, listeners);
   };
@@ -212,22 +211,8 @@ test(`${SECONDS} s of load over HTTP and HTTPS while pools, certificates, listen
   );
 });
 
-const ONE_LISTENER = 'listeners: [{address: "127.0.0.1:0", service: web}]';
+const ONE_LISTENER = `listeners: [${PLAIN_LISTENER}]`;
 const ADMIN = 'admin: {address: "127.0.0.1:0"}';
-
-/** Listeners that show a certificate, each round another. */
-function newSite(t: TestContext) {
-  const authority = createAuthority();
-  const folder = temporaryFolder(t);
-  const listener = (round: number) => {
-    const [cert, key] = [join(folder, `${round}.crt`), join(folder, `${round}.key`)];
-    const leaf = authority.issue('/CN=localhost', { names: ['localhost'] });
-    writeFileSync(cert, leaf.certificate);
-    writeFileSync(key, leaf.key);
-    return `{address: "127.0.0.1:0", service: web, tls: {certificates: [{cert_file: ${cert}, key_file: ${key}}]}}`;
-  };
-  return { listener };
-}
 
 /** A kept connection. */
 async function connection(port: number) {

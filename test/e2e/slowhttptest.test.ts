@@ -74,12 +74,11 @@ for (const [name, { mode, limitMs, counter }] of Object.entries(ATTACKS)) {
     const begunMs = performance.now();
     const isOver = async () => {
       await serve();
-      return (await sample('stekbal_connections')) === 0;
+      return served > 10 && (await sample('stekbal_connections')) === 0;
     };
     await eventually(isOver, 'slow clients are still there', limitMs + MARGIN_MS);
     t.diagnostic(`gone after ${Math.round(performance.now() - begunMs)} ms, ${served} others served meanwhile`);
     if (counter !== null) assert.ok((await sample(counter)) >= ATTACKERS, counter);
-    assert.ok(served > 10);
   });
 }
 

@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import type { EdgeStatus } from '../../src/control/status.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import type { ClusterHarness, ClusterSetup } from './cluster-harness.ts';
 import { TLS_VERSIONS, type TlsVersion, type Visit, visit } from './tls-client.ts';
@@ -42,6 +43,12 @@ export function ticketFleet(setup: Omit<ClusterSetup, 'files'>): ClusterSetup {
 /** Port of a server's listener `index`, of its latest process. */
 export async function tlsPort(cluster: ClusterHarness, id: number, index = 0): Promise<number> {
   return (await cluster.ports(id))[index] as number;
+}
+
+/** The id of the key that this server makes tickets with; undefined: none yet. */
+export async function activeKey(cluster: ClusterHarness, id: number): Promise<string | undefined> {
+  const { body } = await cluster.ask<EdgeStatus>(id, 'GET', '/status');
+  return body.keys.keys.find(({ stage }) => stage === 'active')?.id;
 }
 
 /** Counted over all clients. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -48,7 +49,7 @@ clusterTest(
   { ...fleet, top: [...(fleet.top ?? []), 'ticket_keys: {import_file: old.keys, import_format: haproxy}'] },
   async (t, cluster) => {
     if (!requirePeer(t, hasHaproxy, 'needs haproxy')) return;
-    const keys = Array.from({ length: 3 }, () => spawnSync('openssl', ['rand', '-base64', '48']).stdout.toString());
+    const keys = Array.from({ length: 3 }, () => `${randomBytes(48).toString('base64')}\n`);
     writeFileSync(cluster.file(1, 'old.keys'), keys.join(''));
     const old = await startHaproxy(t, keys.join(''), cluster.node);
     await cluster.startAll();

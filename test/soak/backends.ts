@@ -4,9 +4,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { HOST } from '../e2e/cluster-network.ts';
+import type { Scope } from '../scope.ts';
 import type { BackendMode } from './backend.ts';
 import type { PoolName } from './fault.ts';
-import type { Scope } from './scope.ts';
 
 const PROGRAM = fileURLToPath(new URL('./backend.ts', import.meta.url));
 

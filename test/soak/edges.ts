@@ -7,8 +7,8 @@ import { type Authority, writeCredentials } from '../cluster/certificates.ts';
 import { type Answer, ask, HOST } from '../e2e/cluster-network.ts';
 import { type ProgramProcess, servingPorts, spawnProgram } from '../e2e/harness.ts';
 import { type Scrape, scrape } from '../e2e/metrics-scrape.ts';
+import type { Scope } from '../scope.ts';
 import type { PoolName } from './fault.ts';
-import type { Scope } from './scope.ts';
 
 export const SUBJECT = '/O=Soak/CN=edge';
 export const SITE_NAMES = ['sticky.test', 'plain.test'];

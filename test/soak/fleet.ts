@@ -7,11 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { createAuthority } from '../cluster/certificates.ts';
 import { freePort } from '../e2e/cluster-network.ts';
 import { temporaryFolder } from '../e2e/harness.ts';
+import type { Scope } from '../scope.ts';
 import { SoakBackend } from './backends.ts';
 import { SoakEdge } from './edges.ts';
 import type { PoolName } from './fault.ts';
 import type { CutOff, FromNetwork, ToNetwork } from './peer-network.ts';
-import type { Scope } from './scope.ts';
 
 const EDGES = [1, 2, 3];
 /** A pool has three nodes; the last backend is in none, but for a while. */

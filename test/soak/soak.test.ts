@@ -11,12 +11,12 @@ import { TRAFFIC } from './traffic/traffic.ts';
 
 const SMOKE_SEED = 20;
 
-test('twelve seconds of traffic and faults on three edges: every failure is explained, all invariants hold', async () => {
+test('eight seconds of traffic and faults on three edges: every failure is explained, all invariants hold', async () => {
   const soak = new Soak({
     seed: SMOKE_SEED,
-    durationMs: 12_000,
-    everyMs: 1_000,
-    quietMs: 1_000,
+    durationMs: 8_000,
+    everyMs: 700,
+    quietMs: 500,
     ending: new AbortController().signal,
     onPlan: () => {},
     onProgress: () => {},

@@ -6,6 +6,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProgramProcess } from '../e2e/harness.ts';
+import { Scope } from '../scope.ts';
 import { Random } from '../sim/random.ts';
 import { CounterWatch } from './counters.ts';
 import type { SoakEdge } from './edges.ts';
@@ -19,7 +20,6 @@ import { Ledger } from './ledger.ts';
 import type { SoakResult } from './result.ts';
 import { Samples } from './samples.ts';
 import { type Planned, planFaults } from './schedule.ts';
-import { Scope } from './scope.ts';
 import { runTraffic } from './traffic/traffic.ts';
 import { classify, failuresOfLog, NOWHERE, warningsOf } from './verdict.ts';
 

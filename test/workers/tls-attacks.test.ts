@@ -7,6 +7,7 @@ import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createAuthority } from '../cluster/certificates.ts';
 import { eventually, httpBackend, openClient, rawBackend } from '../e2e/harness.ts';
+import { extension, hello, serverName, vector } from './hello-bytes.ts';
 import { connectRecords, KEY_UPDATE, RECORD_TYPE, type RecordClient } from './record-client.ts';
 import { connectTls, helloOf, type Served, serveTls, tlsSettings, type Version } from './tls-harness.ts';
 
@@ -86,8 +87,8 @@ test('a handshake message may come in pieces, and requests go on after it', asyn
 
 test('a hello cut at any place, and into records at any place, is served', async (t) => {
   const { served } = await servedWithOther(t);
-  const hello = await helloOf({ servername: 'a.example', ecdhCurve: 'X25519' });
-  const body = hello.subarray(5);
+  const first = await helloOf({ servername: 'a.example', ecdhCurve: 'X25519' });
+  const body = first.subarray(5);
   const knock = async (...pieces: Buffer[]) => {
     const socket = net.connect({ port: served.port, host: '127.0.0.1', noDelay: true });
     t.after(() => socket.destroy());
@@ -96,8 +97,8 @@ test('a hello cut at any place, and into records at any place, is served', async
     socket.destroy();
     return answer[0] === handshake && answer[5] === 2;
   };
-  for (let at = 1; at < hello.length; at++) {
-    assert.ok(await knock(hello.subarray(0, at), hello.subarray(at)), `cut at ${at}`);
+  for (let at = 1; at < first.length; at++) {
+    assert.ok(await knock(first.subarray(0, at), first.subarray(at)), `cut at ${at}`);
     if (at >= body.length) continue;
     const records = [body.subarray(0, at), body.subarray(at)].map((part) => plainRecord(part));
     assert.ok(await knock(Buffer.concat(records)), `records cut at ${at}`);
@@ -121,7 +122,7 @@ test('names that are no host names are answered by a handshake or an alert, and 
   for (const name of [...names, '', '%0d%0a', '../../etc/passwd', 'a.example\r\nX: y']) {
     const socket = net.connect({ port: served.port, host: '127.0.0.1' });
     t.after(() => socket.destroy());
-    socket.write(plainRecord(helloMessage(EMPTY, Buffer.from(name, 'utf8'))));
+    socket.write(plainRecord(helloMessage(EMPTY, name)));
     const [answer] = (await once(socket, 'data')) as [Buffer];
     // a ServerHello, or OpenSSL's alert; nothing of ours breaks
     assert.ok(answer[0] === handshake || answer[0] === alert, name);
@@ -243,7 +244,7 @@ async function servedWithOther(
 
 /** Not sealed. */
 function plainRecord(content: Buffer, type: number = handshake): Buffer {
-  return Buffer.concat([Buffer.from([type, 3, 1]), vector(content)]);
+  return Buffer.concat([Buffer.from([type, 3, 1]), vector(2, content)]);
 }
 
 function constant(bytes: Buffer): () => Buffer {
@@ -256,24 +257,12 @@ function flipped(bytes: Buffer): Buffer {
   return bytes;
 }
 
-/** A TLS 1.2 hello for ECDHE-ECDSA-AES128-GCM-SHA256, with a session ticket and a server name where one is given. */
-function helloMessage(ticket: Buffer = EMPTY, name: Buffer | null = null): Buffer {
-  const fields = [
+/** A TLS 1.2 hello, with a session ticket and a server name where one is given. */
+function helloMessage(ticket: Buffer = EMPTY, name: string | null = null): Buffer {
+  return hello([
     extension(10, Buffer.from([0, 4, 0, 29, 0, 23])),
     extension(13, Buffer.from([0, 2, 4, 3])),
     extension(35, ticket),
-    ...(name === null ? [] : [extension(0, vector(Buffer.concat([Buffer.from([0]), vector(name)])))]),
-  ];
-  const fixed = Buffer.concat([Buffer.from([3, 3]), randomBytes(32), Buffer.from([0, 0, 2, 0xc0, 0x2b, 1, 0])]);
-  const body = Buffer.concat([fixed, vector(Buffer.concat(fields))]);
-  return message(1, body.length, body);
-}
-
-function extension(type: number, body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([type >> 8, type & 0xff]), vector(body)]);
-}
-
-/** With its length in front. */
-function vector(body: Buffer): Buffer {
-  return Buffer.concat([Buffer.from([body.length >> 8, body.length & 0xff]), body]);
+    ...(name === null ? [] : [serverName(name)]),
+  ]);
 }

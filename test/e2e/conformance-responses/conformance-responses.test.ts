@@ -4,11 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createAuthority } from '../../cluster/certificates.ts';
-import { startSound, temporaryFolder } from '../harness.ts';
+import { PLAIN_LISTENER, simpleConfig, startSound } from '../harness.ts';
+import { newSite } from '../site.ts';
 import { beforeHead, earlyResponses, truncations } from './broken.ts';
 import { type CaseBackend, caseBackend } from './case-backend.ts';
 import { behindResponses, onIdle } from './extra-bytes.ts';
@@ -25,23 +23,8 @@ const BYTE_BY_BYTE_MAX = 300;
 /** A plain and a TLS listener before one backend. */
 async function start(t: TestContext): Promise<{ backend: CaseBackend; plain: Target; secure: Target }> {
   const backend = await caseBackend(t);
-  const folder = temporaryFolder(t);
-  const { certificate, key } = createAuthority('sites').issue('/CN=localhost', { names: ['localhost'] });
-  writeFileSync(join(folder, 'site.pem'), certificate);
-  writeFileSync(join(folder, 'site.key'), key);
-  const files = `{cert_file: ${join(folder, 'site.pem')}, key_file: ${join(folder, 'site.key')}}`;
-  const program = await startSound(
-    t,
-    [
-      'workers: 1',
-      'listeners:',
-      '  - {address: "127.0.0.1:0", service: web}',
-      `  - {address: "127.0.0.1:0", service: web, tls: {certificates: [${files}]}}`,
-      `pools: {demo: {nodes: ["${backend.address}"]}}`,
-      'services: {web: {pool: demo, max_fails: 0}}',
-      '',
-    ].join('\n'),
-  );
+  const listeners = [PLAIN_LISTENER, newSite(t).listener()];
+  const program = await startSound(t, simpleConfig([backend.address], { listeners, service: ['max_fails: 0'] }));
   const [plain = 0, secure = 0] = program.ports;
   const traits = { waitMs: WAIT_MS, closeMs: CLOSE_MS, isExact: true };
   return { backend, plain: { port: plain, ...traits }, secure: { port: secure, isTls: true, ...traits } };

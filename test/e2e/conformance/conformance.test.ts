@@ -8,8 +8,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createAuthority } from '../../cluster/certificates.ts';
-import { type Program, requirePeer, simpleConfig, startSound, temporaryFolder } from '../harness.ts';
+import { PLAIN_LISTENER, type Program, requirePeer, simpleConfig, startSound } from '../harness.ts';
+import { newSite } from '../site.ts';
 import { beliefComplaints, believedByTag } from './believed.ts';
 import type { Case } from './case.ts';
 import { CASES } from './cases/index.ts';
@@ -38,21 +38,14 @@ interface Bench {
 /** The program with a plain listener and one with TLS. */
 async function bench(t: TestContext): Promise<Bench> {
   const backend = await recordingBackend(t);
-  const folder = temporaryFolder(t);
-  const accessLog = join(folder, 'access.log');
-  const { certificate, key } = createAuthority('conformance').issue('/CN=localhost', { names: ['localhost'] });
-  const [certFile, keyFile] = [join(folder, 'site.crt'), join(folder, 'site.key')];
-  writeFileSync(certFile, certificate);
-  writeFileSync(keyFile, key);
-  const pair = `{cert_file: ${certFile}, key_file: ${keyFile}}`;
+  const site = newSite(t);
+  const accessLog = join(site.folder, 'access.log');
   const yaml = simpleConfig([backend.address], {
     top: [LIMITS, `access_log: ${accessLog}`],
+    listeners: [PLAIN_LISTENER, site.listener()],
     // no connection to the backend ends for another reason than what came over it
     service: ['backend_persist_cache: 1000', 'backend_idle_timeout: 10m'],
-  }).replace(
-    'service: web}]',
-    `service: web}, {address: "127.0.0.1:0", service: web, tls: {certificates: [${pair}]}}]`,
-  );
+  });
   return { program: await startSound(t, yaml), backend, accessLog };
 }
 

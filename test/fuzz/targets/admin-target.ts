@@ -8,10 +8,10 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { startAdmin } from '../../admin/admin-harness.ts';
 import { temporaryFolder } from '../../e2e/harness.ts';
+import { Scope } from '../../scope.ts';
 import { adminRequest, mayChange } from '../admin-requests.ts';
 import { Random } from '../random.ts';
 import type { CaseVerdict, FuzzCase, FuzzTarget } from '../target.ts';
-import { type Teardown, teardown } from '../teardown.ts';
 
 const BATCH = 48;
 const TOKEN = 'a-token-of-24-characters';
@@ -28,23 +28,23 @@ type Admin = Awaited<ReturnType<typeof startAdmin>>;
 type Admins = Readonly<Record<'open' | 'token', Admin>>;
 
 export async function openAdminTarget(): Promise<FuzzTarget> {
-  const t = teardown();
-  const tokenFile = join(temporaryFolder(t.context), 'token');
+  const scope = new Scope();
+  const tokenFile = join(temporaryFolder(scope), 'token');
   writeFileSync(tokenFile, `${TOKEN}\n`);
-  const admins = { open: await startAdmin(t.context), token: await startAdmin(t.context, { tokenFile }) };
-  return new AdminTarget(t, admins);
+  const admins = { open: await startAdmin(scope), token: await startAdmin(scope, { tokenFile }) };
+  return new AdminTarget(scope, admins);
 }
 
 class AdminTarget implements FuzzTarget {
-  readonly #teardown: Teardown;
+  readonly #scope: Scope;
   readonly #admins: Admins;
   #uncaught: unknown = null;
   readonly #onUncaught = (error: unknown) => {
     this.#uncaught ??= error;
   };
 
-  constructor(t: Teardown, admins: Admins) {
-    this.#teardown = t;
+  constructor(scope: Scope, admins: Admins) {
+    this.#scope = scope;
     this.#admins = admins;
     process.on('uncaughtException', this.#onUncaught);
   }
@@ -68,7 +68,7 @@ class AdminTarget implements FuzzTarget {
 
   async close(): Promise<void> {
     process.off('uncaughtException', this.#onUncaught);
-    await this.#teardown.end();
+    await this.#scope.close();
   }
 
   async #checkOne({ tag, bytes }: FuzzCase): Promise<CaseVerdict> {

@@ -1,6 +1,8 @@
-/** What a soak has made, undone at its end in reverse: processes, folders. Stands in for a test's context in the harness. */
+/** What a run has made that is no test, undone at its end in reverse: processes, folders. A test's context does it for tests. */
 
-export class Scope {
+import type { Lifetime } from './e2e/harness.ts';
+
+export class Scope implements Lifetime {
   readonly #undo: (() => unknown)[] = [];
 
   after(undo: () => unknown): void {
