@@ -20,6 +20,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { descriptorShares, OPEN_FILES_MAX } from '../src/control/open-files.ts';
 import { createAuthority } from '../test/cluster/certificates.ts';
+import { freePort } from '../test/e2e/cluster-network.ts';
+import { eventually } from '../test/e2e/harness.ts';
+import { canConnect } from '../test/e2e/tls-peers.ts';
 import { cpuMs, type Measured, median, rssMib, startBackend, startMeasured } from './measured.ts';
 
 const IDLE = Number(process.argv[2] ?? 10_000);
@@ -177,7 +180,7 @@ function open(kind: Kind, port: number): Promise<net.Socket> {
 /** One nginx worker with the same idle connections; null where there is no nginx. */
 async function nginxKib(kind: Kind): Promise<number | null> {
   if (spawnSync('nginx', ['-v']).error !== undefined) return null;
-  const port = await freePort();
+  const port = await freePort([]);
   const secure = kind === 'tls' ? `ssl_certificate ${folder}/a.crt; ssl_certificate_key ${folder}/a.key;` : '';
   const file = join(folder, 'nginx.conf');
   writeFileSync(
@@ -189,37 +192,12 @@ async function nginxKib(kind: Kind): Promise<number | null> {
   );
   const nginx = spawn('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
   running.push(nginx);
-  await until(() => canConnect(port));
+  await eventually(() => canConnect(port), 'nginx to listen');
   const idle: net.Socket[] = [];
   const kib = await openIdle(kind, { idle, port }, () => rssMib(nginx.pid as number));
   for (const socket of idle) socket.destroy();
   nginx.kill('SIGKILL');
   return kib;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; !(await holds()); i++) {
-    if (i > 100) throw new Error('nginx does not listen');
-    await sleep(50);
-  }
 }
 
 function quantile(values: readonly number[], part: number): number {

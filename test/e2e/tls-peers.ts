@@ -1,4 +1,4 @@
-/** Other programs that speak TLS, as peers of a test. */
+/** Other programs as peers of a test. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,7 +28,8 @@ export async function startPeer(
   return port;
 }
 
-function canConnect(port: number): Promise<boolean> {
+/** Whether something listens on it. */
+export function canConnect(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = net.connect({ port, host: '127.0.0.1' });
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));

@@ -72,5 +72,6 @@ every case another client asks for something of its own next, and must get nothi
 
 Beside it, Debian's nginx and HAProxy in front of the same backend, as reverse proxies with kept backend connections, their
 answers sorted by the worst that a client of HTTP/1.1 or 1.0 saw. That they pass on what stekbal refuses is mostly leniency
-that harms nobody; what counts is the last two of these:
+that harms nobody, and where a fault in a trailer races with the answer HAProxy refuses it in some runs and not in others; what
+counts is the last two of these:
 `;

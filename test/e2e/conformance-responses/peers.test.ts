@@ -7,14 +7,27 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { simpleConfig, startSound } from '../harness.ts';
+import { PROXIES, type ProxySettings, startProxy, versionOf } from '../proxies.ts';
 import { type CaseBackend, caseBackend } from './case-backend.ts';
 import { GROUPS } from './groups.ts';
 import { observe, type Target } from './observe.ts';
 import { type Column, recordedColumns, renderPage } from './page.ts';
-import { isInstalled, PEERS, startProxy, versionOf } from './peers.ts';
 import type { ResponseCase } from './response-case.ts';
 import { type Verdict, verdictOf, worst } from './verdict.ts';
 
+/** They hand on what they get as it comes, ask once, and wait no longer than the suite does. */
+const PROXY_SETTINGS: ProxySettings = {
+  nginxHttp: ['postpone_output 0;'],
+  nginxServer: ' max_fails=0',
+  nginxLocation: [
+    ...['proxy_request_buffering off;', 'proxy_buffering off;'],
+    ...['proxy_next_upstream off;', 'proxy_read_timeout 300ms;'],
+  ],
+  haproxyDefaults: [
+    ...['http-reuse always', 'retries 0'],
+    ...['timeout client 10s', 'timeout server 300ms', 'timeout connect 1s'],
+  ],
+};
 const PAGE = new URL('../../../docs/conformance-responses.md', import.meta.url);
 
 test('docs/conformance-responses.md has what becomes of each case', async (t) => {
@@ -30,11 +43,11 @@ test('docs/conformance-responses.md has what becomes of each case', async (t) =>
 
 /** Their columns take a minute: most of it is time in which they wait for what the backend never sends. */
 function peers(t: TestContext): Promise<Column[]> {
-  for (const peer of PEERS) assert.ok(isInstalled(peer), `${peer} is not installed`);
+  for (const proxy of PROXIES) assert.notEqual(versionOf(proxy), '', `${proxy} is not installed`);
   return Promise.all(
-    PEERS.map((peer) =>
-      column(t, `${peer} ${versionOf(peer)}`, async (backend) => {
-        const port = await startProxy(t, peer, backend.address);
+    PROXIES.map((proxy) =>
+      column(t, `${proxy} ${versionOf(proxy)}`, async (backend) => {
+        const port = await startProxy(t, proxy, backend.address, PROXY_SETTINGS);
         return { port, waitMs: 600, isExact: false, closeMs: 50 };
       }),
     ),

@@ -9,13 +9,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { PLAIN_LISTENER, type Program, requirePeer, simpleConfig, startSound } from '../harness.ts';
+import { PROXIES, type ProxyName, type ProxySettings, startProxy, versionOf } from '../proxies.ts';
 import { newSite } from '../site.ts';
 import { beliefComplaints, believedByTag } from './believed.ts';
 import type { Case } from './case.ts';
 import { CASES } from './cases/index.ts';
 import { llhttpComplaints } from './node-reading.ts';
 import { groupsOf, ownRow, type PeerResults, renderPage, treatmentOf } from './page.ts';
-import { PEERS, type Peer } from './peers.ts';
 import { type RecordingBackend, recordingBackend } from './recording-backend.ts';
 import { type Outcome, type Run, runAll } from './runner.ts';
 import { arrivals, complaints } from './verdict.ts';
@@ -28,6 +28,13 @@ const PIECES_MAX = 300;
 const PAGE = new URL('../../../docs/conformance.md', import.meta.url);
 
 const LIMITS = 'limits: {max_head_size: 1KiB, max_target_size: 256B, max_headers: 32, header_timeout: 1m}';
+
+/** As a user would configure them. */
+const PROXY_SETTINGS: ProxySettings = {
+  nginxLocation: ['proxy_set_header Host $host;', 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;'],
+  haproxyDefaults: ['option forwardfor', ...['client', 'server', 'connect'].map((side) => `timeout ${side} 10s`)],
+};
+const TITLES: Readonly<Record<ProxyName, string>> = { nginx: 'nginx', haproxy: 'HAProxy' };
 
 interface Bench {
   readonly program: Program;
@@ -136,7 +143,7 @@ test('no two cases of a group have the same name or the same bytes', () => {
 test('docs/conformance.md counts the cases as they are, and all of them as passed', async (t) => {
   if (process.env.STEKBAL_RECORD !== undefined) {
     const peers: PeerResults[] = [];
-    for (const peer of PEERS) peers.push(await resultsOf(t, peer));
+    for (const proxy of PROXIES) peers.push(await resultsOf(t, proxy));
     writeFileSync(PAGE, renderPage(CASES, peers));
   }
   const page = readFileSync(PAGE, 'utf8');
@@ -144,10 +151,10 @@ test('docs/conformance.md counts the cases as they are, and all of them as passe
   assert.ok(page.includes(ownRow('**all**', CASES, CASES.length)));
 });
 
-for (const peer of PEERS) {
-  test(`${peer.name} answers the same cases, each in some way`, async (t) => {
-    if (!requirePeer(t, peer.version() !== '', `needs ${peer.command}`)) return;
-    const { treatments } = await resultsOf(t, peer);
+for (const proxy of PROXIES) {
+  test(`${TITLES[proxy]} answers the same cases, each in some way`, async (t) => {
+    if (!requirePeer(t, versionOf(proxy) !== '', `needs ${proxy}`)) return;
+    const { treatments } = await resultsOf(t, proxy);
     const all = [...treatments.values()].map(({ treatment }) => treatment);
     t.diagnostic(
       JSON.stringify(
@@ -161,13 +168,13 @@ for (const peer of PEERS) {
   });
 }
 
-async function resultsOf(t: TestContext, peer: Peer): Promise<PeerResults> {
+async function resultsOf(t: TestContext, proxy: ProxyName): Promise<PeerResults> {
   const backend = await recordingBackend(t);
-  const port = await peer.start(t, backend.address);
+  const port = await startProxy(t, proxy, backend.address, PROXY_SETTINGS);
   const outcomes = await runAll(CASES.map(whole), { port, knowsProxy: false });
   const byTag = arrivals(backend.recorded);
   const treatments = new Map(
     outcomes.map((outcome) => [outcome.run.case, treatmentOf(outcome, byTag.get(outcome.tag))]),
   );
-  return { name: peer.name, version: peer.version(), treatments };
+  return { name: TITLES[proxy], version: versionOf(proxy), treatments };
 }

@@ -137,5 +137,6 @@ it is not used again: after a body of GET, HEAD, DELETE or OPTIONS, for which it
 The other programs' columns count how many of the same cases they refuse / forward in one meaning / forward malformed, so
 that a strict reader refuses them, while the lenient ones agree / forward so that the readings differ / leave unanswered.
 They are configured as their users do, with connections to the backend kept. It is no race: what they forward in one meaning
-may well be right, and limits are set low at stekbal alone. What differs is listed below.
+may well be right, and limits are set low at stekbal alone. Where a fault races with an answer or an end, one or two of theirs
+come out otherwise from one run to the next. What differs is listed below.
 `;
