@@ -105,32 +105,6 @@ test('docs/README.md links to every page of docs/', () => {
   }
 });
 
-/** As `file: *name*`, where `file` is a test file or a folder of some; … stands for the rest of a name. */
-const NAMED_TEST = /([a-z-]+): \*([^*]+?)(?:…)?\*(?!\*)/g;
-
-test('the tests that THREATS.md and docs/failing-parts.md name are there', () => {
-  const sources = globSync('test/**/*.ts', { cwd: ROOT }).map((path) => ({ path, text: read(path) }));
-  for (const page of ['THREATS.md', 'docs/failing-parts.md']) {
-    const named = [...read(page).matchAll(NAMED_TEST)];
-    if (page.startsWith('docs/')) assert.ok(named.length > 40, `${named.length} names`);
-    for (const [, file = '', name = ''] of named) {
-      const its = sources.filter(({ path }) => path.split(/[/.]/).includes(file));
-      assert.ok(
-        its.some(({ text }) => text.includes(name) || templatesIn(text).some((one) => one.test(name))),
-        `${page}: ${file}: ${name}`,
-      );
-    }
-  }
-});
-
-/** Names that are made of others: anything may stand in their holes. */
-function templatesIn(source: string): RegExp[] {
-  return [...source.matchAll(/\btest\(`(.+?)`/g)].map(([, name = '']) => {
-    const parts = name.split(/\$\{[^}]*\}/).map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
-    return new RegExp(`^${parts.join('.+')}$`);
-  });
-}
-
 function headingsOf(page: string): string[] {
   return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading);
 }
