@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import type { ServerId } from '../../src/cluster/types.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import { type ClusterHarness, clusterTest, SUBJECT, summary, timeOf } from './cluster-harness.ts';
-import { eventually, namedBackend } from './harness.ts';
+import { eventually, type LogLine, namedBackend } from './harness.ts';
 
 const HANDOVERS = 5;
 
@@ -151,12 +151,11 @@ clusterTest('a leader that is stopped hands over', { servers: 3 }, async (t, clu
     const { serverId, term } = await cluster.settled();
     await cluster.stop(serverId);
     assert.equal(await cluster.program(serverId).exited, 0);
-    const next = await cluster.leader();
-    assert.equal(next.term, term + 1, 'an election at once, and no second one');
-    const [stepsDown] = cluster.log(serverId).filter((line) => line.msg === 'leads no more' && line.term === next.term);
-    const leads = cluster
-      .log(next.serverId)
-      .find((line) => line.msg === 'leads the cluster' && line.term === next.term);
+    await cluster.leader();
+    // a busy machine may want another election later
+    const isOfNextTerm = (msg: string) => (line: LogLine) => line.msg === msg && line.term === term + 1;
+    const stepsDown = cluster.log(serverId).find(isOfNextTerm('leads no more'));
+    const leads = cluster.running.flatMap((id) => cluster.log(id)).find(isOfNextTerm('leads the cluster'));
     assert.ok(stepsDown && leads, 'it stopped before it had handed over');
     gaps.push(timeOf(leads) - timeOf(stepsDown));
     await cluster.start(serverId);

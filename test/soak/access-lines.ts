@@ -16,6 +16,8 @@ export interface AccessLine {
   readonly node: string;
   /** Why it failed; empty where it did not. */
   readonly reason: string;
+  /** Nodes or connections that it was tried on. */
+  readonly attempts: number;
 }
 
 /** `ids` are those that are asked for. */
@@ -26,9 +28,14 @@ export async function readAccessLogs(files: readonly string[], ids: ReadonlySet<
     for await (const line of createInterface({ input: createReadStream(file, 'latin1') })) {
       lines++;
       try {
-        const { target = '', node = '', reason = '' } = JSON.parse(line) as Partial<AccessLine & { target: string }>;
+        const {
+          target = '',
+          node = '',
+          reason = '',
+          attempts = 0,
+        } = JSON.parse(line) as Partial<AccessLine & { target: string }>;
         const id = target.split('/')[2] ?? '';
-        if (ids.has(id) && node !== '') requests.set(id, { node, reason });
+        if (ids.has(id) && node !== '') requests.set(id, { node, reason, attempts });
       } catch {
         broken++;
       }

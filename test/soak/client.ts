@@ -182,6 +182,7 @@ export class Client {
       pool,
       isSafe,
       isReused: connection?.isReused ?? false,
+      attempts: null,
       ticketMs: ticket?.atMs ?? null,
       ticketEdge: ticket?.edge ?? null,
       fromMs: isOfConnection ? overMs : trial.fromMs,

@@ -20,6 +20,7 @@ function failure(changes: Partial<Failure>): Failure {
     pool: 'plain',
     isSafe: true,
     isReused: false,
+    attempts: null,
     ticketMs: null,
     ticketEdge: null,
     fromMs: 10_000,
@@ -72,9 +73,11 @@ test('a node that was killed explains the 502 of what was on it then, and not of
   assert.equal(of({ fromMs: 8_900, atMs: 9_100, node: null, pool: 'sticky' }), false);
 });
 
-test('a GET that may be sent again is not excused by a node that closes its kept connections; a POST is', () => {
+test('a GET that was sent again is not excused by a node that closes its connections; one of a new connection is, and a POST', () => {
   const refusing = [fault({ kind: 'backend-refusing', node: NODE, pool: 'plain', fromMs: 9_900 })];
+  assert.equal(explain(failure({ symptom: '502', isSafe: true, attempts: 2 }), refusing), null);
   assert.equal(explain(failure({ symptom: '502', isSafe: true }), refusing), null);
+  assert.ok(explain(failure({ symptom: '502', isSafe: true, attempts: 1 }), refusing));
   assert.ok(explain(failure({ symptom: '502', isSafe: false }), refusing));
 });
 

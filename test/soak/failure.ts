@@ -42,6 +42,8 @@ export interface Failure {
   readonly isSafe: boolean;
   /** The connection had answered a request before. */
   readonly isReused: boolean;
+  /** Nodes or connections that it was tried on, as the access log has it; null where that has no line. */
+  readonly attempts: number | null;
   /** When the ticket came that was offered; null: none was. */
   readonly ticketMs: number | null;
   /** Who made that ticket. */

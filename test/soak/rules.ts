@@ -92,8 +92,9 @@ export const RULES: readonly Rule[] = [
     scope: 'node',
     since: 'begin',
     withinMs: 500,
-    holds: ({ isSafe }) => !isSafe,
-    why: 'the node closed a kept connection under a request that may not be sent twice',
+    // a safe one that came over a kept connection has been tried again
+    holds: ({ isSafe, attempts }) => !isSafe || attempts === 1,
+    why: 'the node closed the connection under a request that may not be sent twice, or whose connection was new',
   },
   {
     symptoms: ['504'],

@@ -57,6 +57,7 @@ test('a run fails by an unexplained failure, a broken invariant and a leak, and 
     pool: null,
     isSafe: true,
     isReused: false,
+    attempts: null,
     ticketMs: null,
     ticketEdge: null,
     fromMs: 0,

@@ -28,6 +28,7 @@ export const NOWHERE = {
   pool: null,
   isSafe: false,
   isReused: false,
+  attempts: null,
   ticketMs: null,
   ticketEdge: null,
 } as const satisfies Partial<Failure>;
@@ -43,10 +44,10 @@ export async function classify(
   const unexplained: Failure[] = [];
   for (const failure of failures) {
     // of one that was moved, the node that counts is the one it was moved from
-    const { node, reason: said = '' } =
-      (failure.symptom === 'moved' ? undefined : access.requests.get(failure.id)) ?? {};
+    const line = failure.symptom === 'moved' ? undefined : access.requests.get(failure.id);
+    const { node = failure.node, attempts = null, reason: said = '' } = line ?? {};
     const detail = said === '' ? failure.detail : `${failure.detail} (${said})`;
-    const placed = { ...failure, node: node ?? failure.node, detail };
+    const placed = { ...failure, node, attempts, detail };
     const reason = explain(placed, faults);
     if (reason === null) unexplained.push(placed);
     else explained.push({ failure: placed, kind: reason.fault.kind, rule: reason.rule });
