@@ -71,10 +71,11 @@ try {
 }
 
 async function measureKind(kind: Kind): Promise<void> {
+  // one after the other: this process has descriptors for one set of connections
+  const nginx = await nginxKib(kind);
   const [without, beside] = [await startSubject(kind, 'with none'), await startSubject(kind, `with ${IDLE} idle`)];
   const kib = await openIdle(kind, beside, () => rssMib(beside.pid));
   process.stdout.write(`${kind}: ${kib.toFixed(1)} KiB an idle connection\n`);
-  const nginx = await nginxKib(kind);
   process.stdout.write(nginx === null ? 'nginx is not installed\n' : `nginx: ${nginx.toFixed(1)} KiB\n`);
   for (let round = 0; round < ROUNDS; round++) {
     for (const subject of [without, beside]) {
