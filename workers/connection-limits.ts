@@ -35,6 +35,8 @@ export interface ConnectionLimitSettings {
 export interface Evictable {
   /** Wheel time, ms, at which it is closed if nothing comes; Infinity while it is in use. */
   readonly idleUntilMs: number;
+  /** For the limits' use: the later it was opened, the higher. */
+  openOrder: number;
   evict(): void;
 }
 
@@ -64,7 +66,7 @@ export class ConnectionLimits {
   readonly #addresses: AddressBoard;
   readonly #log: ThreadLog;
   #settings: ConnectionLimitSettings;
-  /** In the order in which they were opened, as far as a Set keeps it. */
+  #opened = 0;
   readonly #connections = new Set<Evictable>();
   readonly #handshakes = new Set<Evictable>();
   /** Goes round: which connections are looked at next. */
@@ -124,6 +126,7 @@ export class ConnectionLimits {
   }
 
   opened(connection: Evictable, address: string): void {
+    connection.openOrder = this.#opened++;
     this.#connections.add(connection);
     this.#count('connectionsOpen', 1);
     if (address !== '') this.#addresses.add(this.#thread, address, 1);
@@ -241,7 +244,7 @@ export class ConnectionLimits {
     for (let looked = Math.min(SAMPLE, this.#connections.size); looked > 0; looked--) {
       const connection = this.#nextConnection();
       if (connection === null) break;
-      if (connection.idleUntilMs < (best?.idleUntilMs ?? Number.POSITIVE_INFINITY)) best = connection;
+      if (connection.idleUntilMs !== Number.POSITIVE_INFINITY && isBefore(connection, best)) best = connection;
     }
     return best;
   }
@@ -257,4 +260,10 @@ export class ConnectionLimits {
     const word = STAT[stat];
     this.#row[word] = (this.#row[word] as number) + by;
   }
+}
+
+/** Ends earlier; in a flood many end at one tick of the wheel, and the newest may be about to send its request. */
+function isBefore(one: Evictable, other: Evictable | null): boolean {
+  if (other === null || one.idleUntilMs < other.idleUntilMs) return true;
+  return one.idleUntilMs === other.idleUntilMs && one.openOrder < other.openOrder;
 }

@@ -50,6 +50,7 @@ export interface ListenerTraits {
 export class Downstream extends Timed implements StreamOwner, ExchangeClient, Evictable, Hop {
   readonly stream: AcceptedStream;
   readonly clientAddress: string;
+  openOrder = 0;
 
   readonly #context: ThreadContext;
   readonly #traits: ListenerTraits;

@@ -32,6 +32,7 @@ const REFUSAL = [
 
 export class Handshake extends Timed implements HandleReader, HandshakeWatcher, Evictable {
   readonly clientAddress: string;
+  openOrder = 0;
   readonly #acceptor: TlsAcceptor;
   readonly #source: AcceptedHandle | Socket;
   #stream: TlsStream | null = null;

@@ -44,6 +44,7 @@ function threads(count: number, settings: Partial<ConnectionLimitSettings>) {
 function open(limits: ConnectionLimits, idleUntilMs: number, address = CLIENT): Evictable & { isGone: boolean } {
   const connection = {
     idleUntilMs,
+    openOrder: 0,
     isGone: false,
     evict: () => {
       connection.isGone = true;
@@ -57,6 +58,7 @@ function open(limits: ConnectionLimits, idleUntilMs: number, address = CLIENT): 
 function handshake(limits: ConnectionLimits): Evictable & { isGone: boolean } {
   const one = {
     idleUntilMs: BUSY,
+    openOrder: 0,
     isGone: false,
     evict: () => {
       one.isGone = true;
@@ -99,6 +101,17 @@ test('when all is full, the idle connection that would be closed first makes roo
     [false, false, true, false],
   );
   assert.equal(count('connectionsEvicted'), 1);
+});
+
+test('of those that would be closed at the same tick, the one that was opened first makes room', () => {
+  const { first } = threads(1, { connectionsMax: 10 });
+  const all = Array.from({ length: 10 }, () => open(first, 100));
+  for (const gone of all.slice(0, 4)) {
+    assert.equal(first.admit(CLIENT), ADMISSION.admitted);
+    assert.ok(gone.isGone);
+    open(first, 100);
+  }
+  assert.ok(all.slice(4).every(({ isGone }) => !isGone));
 });
 
 test('where none is idle, the handshake that is under way longest makes room', () => {
