@@ -47,7 +47,7 @@ export class TimerWheel {
 
   /**
    * Moves to a moment of performance.now(). Time in which the thread stood still does not count: what came meanwhile waits
-   * unread, nobody has let it wait but we, and what is armed before the first tick after it, is armed by the time before it.
+   * unread, which is nobody's fault; and what is armed between its waking and its first tick is armed by the time before.
    */
   tickAt(nowMs: number): void {
     const stoodMs = nowMs - this.#startedMs - this.now - TICK_MS;
@@ -55,8 +55,10 @@ export class TimerWheel {
     this.advance(nowMs - this.#startedMs);
   }
 
-  /** Sets `timed`'s deadline to `ms` from now, at most two ticks late, and as much as the thread stands still meanwhile;
-   * early by a stall of less than STALL_MS at most: `now` is the last tick's. */
+  /**
+   * Sets `timed`'s deadline to `ms` from now: at most two ticks late, and by as much as the thread stands still meanwhile;
+   * early by less than STALL_MS, where it has just stood still: `now` is the last tick's.
+   */
   arm(timed: Timed, ms: number): void {
     timed.deadline = this.now + ms + TICK_MS;
     if (timed.wheelBucket < 0 || timed.deadline < timed.wheelTick * TICK_MS) {
