@@ -128,27 +128,23 @@ export class ConnectionLimits {
   opened(connection: Evictable, address: string): void {
     connection.openOrder = this.#opened++;
     this.#connections.add(connection);
-    this.#count('connectionsOpen', 1);
-    if (address !== '') this.#addresses.add(this.#thread, address, 1);
+    this.#countOpen('connectionsOpen', address, 1);
   }
 
   closed(connection: Evictable, address: string): void {
     this.#connections.delete(connection);
-    this.#count('connectionsOpen', -1);
-    if (address !== '') this.#addresses.add(this.#thread, address, -1);
+    this.#countOpen('connectionsOpen', address, -1);
   }
 
   handshakeBegan(handshake: Evictable, address: string): void {
     if (this.#handshakes.size >= this.#settings.handshakesMax) this.#evictOldestHandshake();
     this.#handshakes.add(handshake);
-    this.#count('handshakesOpen', 1);
-    if (address !== '') this.#addresses.add(this.#thread, address, 1);
+    this.#countOpen('handshakesOpen', address, 1);
   }
 
   handshakeEnded(handshake: Evictable, address: string): void {
     this.#handshakes.delete(handshake);
-    this.#count('handshakesOpen', -1);
-    if (address !== '') this.#addresses.add(this.#thread, address, -1);
+    this.#countOpen('handshakesOpen', address, -1);
   }
 
   /** Called at every tick of the timer wheel: a flood is a line a second. */
@@ -254,6 +250,12 @@ export class ConnectionLimits {
     if (next !== undefined && next.done !== true) return next.value;
     this.#cursor = this.#connections.values();
     return this.#cursor.next().value ?? null;
+  }
+
+  /** A client on a unix socket has no address. */
+  #countOpen(gauge: Gauge, address: string, by: 1 | -1): void {
+    this.#count(gauge, by);
+    if (address !== '') this.#addresses.add(this.#thread, address, by);
   }
 
   #count(stat: Stat, by: number): void {

@@ -207,7 +207,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ev
   }
 
   evict(): void {
-    this.stream.destroy();
+    this.cut();
   }
 
   onReadyForBody(): void {

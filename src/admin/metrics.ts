@@ -81,7 +81,7 @@ function writeTraffic(out: Exposition, traffic: TrafficView): void {
   out.counter('connections_total', 'Client connections accepted', traffic.connectionsTotal);
   out.counter(
     'connections_refused_total',
-    'Client connections not served: a limit stood against them, or the system had no descriptor for them (accept)',
+    'Client connections not served: a limit stood against them, or the system did not give them (accept)',
     Object.entries(traffic.connectionsRefused).map(([limit, connections]) => [{ limit }, connections]),
   );
   out.counter(

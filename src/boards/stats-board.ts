@@ -56,7 +56,7 @@ export const STAT = {
   connectionsEvicted: 26,
   /** Handshakes that were ended to make room for others. */
   handshakesEvicted: 27,
-  /** Connections that the system would not give: descriptors or memory are short. */
+  /** Connections that the system would not give, and said so: at EMFILE libuv closes them without a word. */
   acceptErrors: 28,
   /** Clients that did not send a head in time, or a body fast enough. */
   headTimeouts: 29,

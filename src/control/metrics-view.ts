@@ -28,7 +28,7 @@ export interface TrafficView {
   /** As many as there may be, with the handshakes under way. */
   readonly connectionsMax: number;
   readonly connectionsTotal: number;
-  /** Not served, by the limit that stood against them; `accept`: the system had no descriptor or memory for them. */
+  /** Not served, by the limit that stood against them; `accept`: the system did not give them. */
   readonly connectionsRefused: Readonly<Record<'total' | 'thread' | 'address' | 'accept', number>>;
   /** Idle ones that were closed to make room for others. */
   readonly connectionsEvicted: number;

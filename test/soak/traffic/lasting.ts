@@ -126,7 +126,7 @@ export async function silent(client: Client, trial: Trial): Promise<void> {
   await Promise.race([client.pause(HEADER_MS + SILENT_SLACK_MS), connection.closed]);
   if (client.isEnding) return;
   if (!connection.isOver) throw new WireError('wrong', 'a connection that says nothing is still open');
-  // early by as long as its thread stood still (timer-wheel.ts), which on a busy machine is some hundred milliseconds
+  // early by as long as its thread has just stood still, if that was less than a second (timer-wheel.ts)
   if (connection.overMs - beganMs < HEADER_MS - EARLY_MS_MAX)
     throw new WireError('broken', 'closed before header_timeout');
   client.ok();
