@@ -26,6 +26,8 @@ const OVERTAKEN_MIN = 5_000;
 /** And ends here in any case: some seconds. A reader that finds something ends it at once. */
 const PUBLICATIONS_MAX = 3_000_000;
 
+const RUNS_MAX = 10;
+
 const PLANTED: Readonly<Record<string, Stress>> = {
   'publishing without the epoch': {
     publish: (region, image) => region.words.set(image, halfOf(region, loadEpoch(region))),
@@ -52,11 +54,13 @@ test('a reader never sees half an update, nor one that is not current', async ()
 
 for (const [bug, planted] of Object.entries(PLANTED)) {
   test(`the stress catches a planted bug: ${bug}`, async () => {
-    const { results } = await stress({ ...planted, isPlanted: true });
-    assert.ok(
-      results.some(({ torn }) => torn !== null),
-      `not caught: ${JSON.stringify(results)}`,
-    );
+    let results: readonly ReaderResult[] = [];
+    const isTorn = () => results.some(({ torn }) => torn !== null);
+    // a publisher that lost its core at the worst place shows a reader the update before, whole: stale, which ends that run
+    for (let run = 0; run < RUNS_MAX && !isTorn(); run++) {
+      ({ results } = await stress({ ...planted, isPlanted: true }));
+    }
+    assert.ok(isTorn(), `not caught: ${JSON.stringify(results)}`);
   });
 }
 
