@@ -16,6 +16,7 @@ if (process.argv[2] === 'run') process.on('SIGHUP', () => {});
 
 // loaded only now: an older Node could not even parse what these import
 const { createProgram } = await import('./commands/program.ts');
-await createProgram().parseAsync();
+const program = await createProgram(process.argv[2]);
+await program.parseAsync();
 
 export {};

@@ -55,7 +55,7 @@ export interface RunHooks {
 
 /** Runs until stopped. */
 export async function run(config: Config, { amend, onServing }: RunHooks = {}): Promise<void> {
-  const log = createLog(config.logLevel);
+  const log = await createLog(config.logLevel);
   logProcessWarnings(log);
   const environment = takeServiceEnvironment(process.env, process.pid);
   const { sockets } = environment;
