@@ -51,6 +51,9 @@ export default async function listen(task: ListenerTask): Promise<DrainResult> {
   return await new ListenerThread(task).run();
 }
 
+/** A task that is over at once: the thread that gets it has loaded all of this for the next. */
+export function preload(): void {}
+
 /** What is in force after the next commit. */
 interface Prepared {
   readonly settings: ThreadSettings;

@@ -2,7 +2,7 @@
  * One edge: what `stekbal run` runs. Takes part in the cluster, publishes the pools, supervises the listener threads,
  * reloads, drains. Main thread.
  *
- *   join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
+ *   preload() ─► join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
  */
 
 import type { BindAddress } from '../boards/listener-task.ts';
@@ -156,6 +156,11 @@ export class Edge {
       amend: options.amend ?? (() => {}),
       onReload: options.onReload ?? (async () => {}),
     });
+  }
+
+  /** Before join(): the listener threads load their code meanwhile. */
+  preload(): void {
+    this.#supervisor.preload(this.#options.config.workers);
   }
 
   /**

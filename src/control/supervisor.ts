@@ -87,6 +87,11 @@ export class Supervisor {
     return this.#threads.serviceBoards;
   }
 
+  /** Has so many threads load their code, for a start that is near. */
+  preload(threads: number): void {
+    this.#threads.preload(threads);
+  }
+
   /**
    * Starts all threads; resolves to the addresses they listen on, when they do. Rejects with a ListenError where an
    * address cannot be had; nothing is left running then.
