@@ -82,7 +82,6 @@ export class KeyKeeper {
         void this.#propose(command).finally(() => {
           done();
           if (command.kind === 'key-mint') this.#activateFirst();
-          
         }),
     });
     this.#rotator.isLive = false;
