@@ -13,6 +13,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { AddressBoard } from '../src/boards/address-board.ts';
 import { KeyBoard } from '../src/boards/key-board.ts';
 import type {
+  CertificateSettings,
   DrainResult,
   FromListener,
   ListenerSettings,
@@ -38,6 +39,7 @@ import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
 import { TicketKeys } from './ticket-keys.ts';
+import { provenTicketCallback } from './ticket-proof.ts';
 import type { TlsContexts } from './tls-contexts.ts';
 import { TlsListeners } from './tls-listeners.ts';
 
@@ -51,8 +53,10 @@ export default async function listen(task: ListenerTask): Promise<DrainResult> {
   return await new ListenerThread(task).run();
 }
 
-/** A task that is over at once: the thread that gets it has loaded all of this for the next. */
-export function preload(): void {}
+/** A task before the one that listens: whichever comes, the thread has loaded all of this, and tried `certificate`. */
+export async function preload(certificate: CertificateSettings | null): Promise<void> {
+  if (certificate !== null) await provenTicketCallback(certificate);
+}
 
 /** What is in force after the next commit. */
 interface Prepared {

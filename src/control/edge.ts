@@ -32,6 +32,7 @@ import { StartError } from './start-error.ts';
 import { ReplicatedState, type StateChange } from './state.ts';
 import type { EdgeStatus, EdgeSummary } from './status.ts';
 import { Supervisor } from './supervisor.ts';
+import { tlsSettings } from './thread-settings.ts';
 
 /** How long a start waits for what only the cluster can give. */
 const JOIN_TIMEOUT_MS = 10_000;
@@ -160,7 +161,9 @@ export class Edge {
 
   /** Before join(): the listener threads load their code meanwhile. */
   preload(): void {
-    this.#supervisor.preload(this.#options.config.workers);
+    const { workers, listeners } = this.#options.config;
+    const secure = listeners.find(({ tls }) => tls !== null)?.tls ?? null;
+    this.#supervisor.preload(workers, secure === null ? null : (tlsSettings(secure).certificates[0] ?? null));
   }
 
   /**

@@ -5,7 +5,13 @@
 import { lstatSync } from 'node:fs';
 import { Piscina } from 'piscina';
 import { AddressBoard } from '../boards/address-board.ts';
-import type { DrainResult, OpenedSocket, RouteRef, ThreadSettings } from '../boards/listener-task.ts';
+import type {
+  CertificateSettings,
+  DrainResult,
+  OpenedSocket,
+  RouteRef,
+  ThreadSettings,
+} from '../boards/listener-task.ts';
 import { ServiceBoard } from '../boards/service-board.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
 import type { ListeningSockets, SocketPlan } from './listening-sockets.ts';
@@ -20,7 +26,7 @@ import type { ThreadSlot } from './thread-slot.ts';
 export const THREADS_MAX = 256;
 /** A thread that nothing is to run on any more ends. */
 const IDLE_THREAD_MS = 1_000;
-/** What listener.ts calls its task that does nothing but load it. */
+/** What listener.ts calls its task that only makes ready for others. */
 const PRELOAD_TASK = 'preload';
 
 /** What threads serve, and on which sockets. */
@@ -74,12 +80,12 @@ export class ListenerThreads {
   }
 
   /**
-   * Has so many threads load their code while the main thread does something else: a thread's start is mostly that. They end
-   * again where none is started within IDLE_THREAD_MS.
+   * Has so many threads load their code while the main thread does something else, and try what TLS needs where there is a
+   * certificate: a thread's start is mostly that. They end again where none is started within IDLE_THREAD_MS.
    */
-  preload(threads: number): void {
+  preload(threads: number, certificate: CertificateSettings | null): void {
     const { signal } = this.#preloading;
-    const tasks = Array.from({ length: threads }, () => this.#pool.run(null, { name: PRELOAD_TASK, signal }));
+    const tasks = Array.from({ length: threads }, () => this.#pool.run(certificate, { name: PRELOAD_TASK, signal }));
     // where one cannot be had, the start of a thread says why
     this.#preloaded = Promise.allSettled(tasks);
   }
