@@ -2,8 +2,8 @@
  * A connection on its bare handle, without the Socket, Writable and Readable that Node puts around one: they cost more than
  * all of a request's own JavaScript, and 5 KiB a connection. Listener threads.
  *
- * Reading goes into the thread's one buffer. A write is handed to the kernel at once, and what that does not take is libuv's
- * to send. Ends come one by one: after both, or an error, the handle is closed, exactly once, and its owner is told when it is.
+ * Reading goes into the thread's one buffer. Text is gathered until the end of the turn (turn-end.ts); a write is then handed to
+ * the kernel, and what that does not take is libuv's to send. Ends come one by one: after both, or an error, the handle is closed, exactly once, and its owner is told when it is.
  */
 
 import { getSystemErrorName } from 'node:util';
@@ -17,14 +17,17 @@ import {
   type StreamHandle,
   type WriteRequest,
 } from './stream-binding.ts';
+import { type AtTurnEnd, atTurnEnd } from './turn-end.ts';
 
 const binding = STREAM_BINDING as StreamBinding;
 const { endOfFile, notConnected } = STREAM_BINDING ?? { endOfFile: 0, notConnected: 0 };
 
-export class HandleStream implements AcceptedStream {
+export class HandleStream implements AcceptedStream, AtTurnEnd {
   /** Null from `destroy` on. */
   #handle: StreamHandle | null;
   #owner: StreamOwner | null = null;
+  /** Text that waits for the end of the turn. */
+  #gathered = '';
   /** Bytes of the writes that are under way. */
   #unwritten = 0;
   #isReading = false;
@@ -53,11 +56,11 @@ export class HandleStream implements AcceptedStream {
   }
 
   get writableLength(): number {
-    return this.#unwritten;
+    return this.#unwritten + this.#gathered.length;
   }
 
   get writableNeedDrain(): boolean {
-    return this.#unwritten >= HIGH_WATERMARK;
+    return this.writableLength >= HIGH_WATERMARK;
   }
 
   get destroyed(): boolean {
@@ -82,24 +85,30 @@ export class HandleStream implements AcceptedStream {
   }
 
   /**
-   * Sends `data`; false: more than HIGH_WATERMARK waits, and 'drain' follows. `onFlushed` is called when the kernel has taken it,
-   * before this returns where it does so at once, or when the connection is gone. Bytes must not be changed before.
+   * Sends `data`; false: HIGH_WATERMARK or more waits, and 'drain' follows. With `onFlushed` it is sent at once, and that is
+   * called when the kernel has taken it, before this returns where it does so at once; or when the connection is gone. Bytes must
+   * not be changed before.
    */
   write(data: string, encoding: 'latin1', onFlushed?: () => void): boolean;
   write(data: Uint8Array, onFlushed?: () => void): boolean;
   write(data: string | Uint8Array, encoding?: 'latin1' | (() => void), onFlushed?: () => void): boolean {
     const done = typeof encoding === 'function' ? encoding : onFlushed;
-    const handle = this.#handle;
-    if (handle === null || this.#isEnding) {
+    if (this.#handle === null || this.#isEnding) {
       done?.();
       return true;
     }
-    const result = typeof data === 'string' ? handle.writeLatin1String(null, data) : handle.writeBuffer(null, data);
-    if (result === 0) {
-      done?.();
-      return true;
+    if (typeof data === 'string' && done === undefined) {
+      if (this.#gathered === '') atTurnEnd(this);
+      this.#gathered += data;
+      return !this.writableNeedDrain;
     }
-    return this.#written(result, data, done ?? null);
+    this.#flush();
+    return this.#send(data, done ?? null);
+  }
+
+  onTurnEnd(): void {
+    this.#flush();
+    this.#tellOfDrain();
   }
 
   pause(): void {
@@ -117,7 +126,9 @@ export class HandleStream implements AcceptedStream {
 
   /** Sends a FIN behind all that was written. The connection is gone once the other side has ended, too. */
   end(): void {
-    if (this.#isEnding || this.#handle === null) return;
+    if (this.#isEnding) return;
+    this.#flush();
+    if (this.#handle === null) return;
     this.#isEnding = true;
     const request = binding.newShutdown();
     request.stream = this;
@@ -169,10 +180,7 @@ export class HandleStream implements AcceptedStream {
     this.#unwritten -= request.data.length;
     if (status < 0) this.#fail(status, 'write');
     request.onFlushed?.();
-    if (this.#onDrain === null || this.#unwritten > HIGH_WATERMARK / 2) return;
-    const listener = this.#onDrain;
-    this.#onDrain = null;
-    if (this.#handle !== null) listener();
+    this.#tellOfDrain();
   }
 
   /** For a shutdown request to call. */
@@ -181,11 +189,22 @@ export class HandleStream implements AcceptedStream {
     else this.#onShut();
   }
 
-  /** A write that the kernel has not taken whole, or that failed. */
-  #written(result: number | WriteRequest, data: string | Uint8Array, onFlushed: (() => void) | null): boolean {
+  /** Hands what was gathered to the kernel. */
+  #flush(): void {
+    const text = this.#gathered;
+    if (text === '') return;
+    this.#gathered = '';
+    this.#send(text, null);
+  }
+
+  #send(data: string | Uint8Array, onFlushed: (() => void) | null): boolean {
+    const handle = this.#handle;
+    let result: number | WriteRequest = 0;
+    if (typeof data === 'string') result = handle?.writeLatin1String(null, data) ?? 0;
+    else result = handle?.writeBuffer(null, data) ?? 0;
     const status = typeof result === 'number' ? result : binding.lastWriteError();
     if (typeof result === 'number' || status !== 0) {
-      this.#fail(status, 'write');
+      if (status !== 0) this.#fail(status, 'write');
       onFlushed?.();
       return true;
     }
@@ -199,7 +218,14 @@ export class HandleStream implements AcceptedStream {
       result.writeStatus = null;
       this.onWritten(result, early);
     }
-    return this.#unwritten < HIGH_WATERMARK;
+    return !this.writableNeedDrain;
+  }
+
+  #tellOfDrain(): void {
+    if (this.#onDrain === null || this.writableLength > HIGH_WATERMARK / 2) return;
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    if (this.#handle !== null) listener();
   }
 
   #onShut(): void {
@@ -214,11 +240,12 @@ export class HandleStream implements AcceptedStream {
   #fail(status: number, call: string): void {
     if (this.#handle === null) return;
     const code = getSystemErrorName(status);
-    this.#cause = Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
+    this.#cause ??= Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
     this.destroy();
   }
 
   #release(): StreamHandle | null {
+    this.#flush();
     const handle = this.#handle;
     this.#handle = null;
     this.#isReading = false;

@@ -104,6 +104,53 @@ test('what the kernel does not take at once waits, is counted, and is sent in or
   assert.ok(MUCH > HIGH_WATERMARK);
 });
 
+test('text waits for the end of the turn, and goes in one write with all that comes meanwhile', async (t) => {
+  const { stream, client } = await connected(t);
+  const received: string[] = [];
+  client.on('data', (bytes: Buffer) => received.push(bytes.toString()));
+  const other = await connected(t);
+  other.client.write('x');
+  let turnEnded = false;
+  await eventually(() => other.told.length > 0, 'the other one was not read');
+  setImmediate(() => {
+    turnEnded = true;
+  });
+  stream.write('one ', 'latin1');
+  stream.write('two', 'latin1');
+  assert.deepEqual([stream.writableLength, turnEnded], [7, false]);
+  await eventually(() => received.length > 0, 'nothing came');
+  assert.deepEqual([received, stream.writableLength, turnEnded], [['one two'], 0, true]);
+});
+
+test('what waits for the end of the turn goes before bytes, an end, a close and a reset', async (t) => {
+  const enders: ((stream: AcceptedStream) => void)[] = [
+    (stream) => stream.write(Buffer.from('!')),
+    (stream) => stream.write('!', 'latin1', () => {}),
+    (stream) => stream.end(),
+    (stream) => stream.destroy(),
+    (stream) => stream.resetAndDestroy(),
+  ];
+  for (const ends of enders) {
+    const { stream, client } = await connected(t);
+    let received = '';
+    client.on('data', (bytes: Buffer) => {
+      received += bytes.toString();
+    });
+    stream.write('all of it', 'latin1');
+    ends(stream);
+    assert.equal(stream.writableLength, 0);
+    await eventually(() => received.startsWith('all of it'), 'it did not come');
+  }
+});
+
+test('a drain is told of at the end of the turn, where the kernel takes all of it then', async (t) => {
+  const { stream, client } = await connected(t);
+  client.resume();
+  assert.equal(stream.write('x'.repeat(HIGH_WATERMARK), 'latin1'), false);
+  await new Promise<void>((resolve) => stream.once('drain', resolve));
+  assert.ok(stream.writableLength <= HIGH_WATERMARK / 2);
+});
+
 test('a write that the kernel takes at once says so before it returns', async (t) => {
   const { stream } = await connected(t);
   let flushed = false;
