@@ -19,7 +19,7 @@ export const RELAY = {
   pending: 0,
   /** The response is whole, and handed on. */
   whole: 1,
-  /** The backend switches protocols; `rest` holds what has come of the new one. */
+  /** The backend switches protocols; `rest` has what has come of the new one. */
   switching: 2,
   /** The response cannot be relayed, or not to its end: `reason` says why. */
   faulty: 3,
@@ -47,6 +47,9 @@ export interface RelayHost {
   onResponseProgress(): void;
 }
 
+/** A response of which more is still to come keeps others waiting. */
+const LONG_BYTES = 64 * 1024;
+
 /** Interim responses to one request; a backend that sends more is not waited for. */
 const INTERIM_MAX = 16;
 
@@ -56,8 +59,18 @@ export class ResponseRelay {
   /** Status of the final head that has been handed on; 0 before. */
   status = 0;
   reason = '';
-  /** Where protocols were switched, the first bytes of the new one; valid during the call alone. */
+  /**
+   * Requests of others wait behind this one on its connection. The exchange's to set, after `begin`. What a connection that is
+   * this one's alone may do, such as closing in time, is a matter of doubt here.
+   */
+  isPipelined = false;
+  /**
+   * `rest[restStart, restEnd)`: what came behind the response on a pipelined connection, or of the new protocol, where it was
+   * switched. Valid during the call alone.
+   */
   rest: Buffer = NO_BYTES;
+  restStart = 0;
+  restEnd = 0;
   /** How the client knows the body's end. */
   clientKind: BodyKind = BODY.none;
   /** The backend keeps its connection open, and it is clear where the next response begins. */
@@ -78,6 +91,7 @@ export class ResponseRelay {
   #flow: Flow | null = null;
   /** The body is framed anew: the client gets chunks where the backend sends none. */
   #isReframed = false;
+  #isHttp11 = false;
   /** A head, and the body bytes that go out with it in one write. */
   #gathered = '';
 
@@ -91,13 +105,39 @@ export class ResponseRelay {
     this.#traits = traits;
     this.#partial = this.#flow = null;
     this.#interims = this.status = 0;
-    this.keepsUpstream = this.keepsClient = this.hasContinued = false;
+    this.keepsUpstream = this.keepsClient = this.hasContinued = this.isPipelined = false;
     this.#body.begin(BODY.none, 0, true);
+  }
+
+  /** The request goes out again: what has come of a response, of which nothing was handed on, counts no more. */
+  forget(): void {
+    this.#partial = null;
+    this.isPipelined = false;
   }
 
   /** Any byte of a response has come. */
   get hasHeard(): boolean {
     return this.status !== 0 || this.#partial !== null || this.#interims > 0;
+  }
+
+  /** The response has begun, and the connection ends with it. */
+  get isLast(): boolean {
+    return this.status !== 0 && !this.keepsUpstream;
+  }
+
+  /** The response has begun, and much of it is still to come. */
+  get isLong(): boolean {
+    return this.status !== 0 && this.#body.remainingBytes > LONG_BYTES;
+  }
+
+  /** Nothing of the response has been handed on. */
+  get isUntold(): boolean {
+    return this.status === 0 && this.#interims === 0;
+  }
+
+  /** The response was one of HTTP/1.1. Once it is whole. */
+  get isHttp11(): boolean {
+    return this.#isHttp11;
   }
 
   /** The client does not take what it is sent. */
@@ -176,9 +216,15 @@ export class ResponseRelay {
     this.#begun(101);
     const text = rewriteResponse(bytes, head, BODY.none) + this.#host.cookieLine();
     this.#client.write(`${text}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
-    // the head may have come in pieces, and then it is not the last of them that `past` is an index of
-    this.rest = bytes.subarray(past, end);
+    this.#setRest(bytes, past, end);
     return RELAY.switching;
+  }
+
+  /** The head may have come in pieces: `bytes` need not be those that came last. */
+  #setRest(bytes: Buffer, start: number, end: number): void {
+    this.rest = bytes;
+    this.restStart = start;
+    this.restEnd = end;
   }
 
   #begun(status: number): void {
@@ -196,10 +242,11 @@ export class ResponseRelay {
     this.#isReframed = kind === BODY.untilClose && clientMinor === 1;
     if (this.#isReframed) this.clientKind = BODY.chunked;
     else if (kind === BODY.chunked && clientMinor === 0) this.clientKind = BODY.untilClose;
+    this.#isHttp11 = head.minorVersion === 1;
     this.keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
+    if (this.isPipelined && (!this.#isHttp11 || head.isFramedInVain)) this.keepsUpstream = false;
     this.keepsClient =
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
-    this.#begun(head.status);
     this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
 
     let text = rewriteResponse(bytes, head, this.clientKind) + this.#host.cookieLine();
@@ -207,26 +254,34 @@ export class ResponseRelay {
     else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
     this.#gathered = text;
     const past = this.#body.read(bytes, start, end, this.#isReframed ? this.#gatherFramed : this.#gather);
+    if (this.isPipelined && past < end && !isResponseStart(bytes, past, end)) {
+      // this response is not as long as it says, or the next one is none: which of them, nobody has been told yet
+      return this.#fault('response: what follows is none');
+    }
+    this.#begun(head.status);
     if (this.#body.done) this.#client.write(this.#gathered, 'latin1');
     else {
       this.#flow = new Flow(upstream, this.#client, () => this.#host.onResponseProgress());
       this.#flow.forwardText(this.#gathered);
     }
     this.#gathered = '';
-    return this.#afterBody(past < end);
+    return this.#afterBody(bytes, past, end);
   }
 
   #relayBody(bytes: Buffer, start: number, end: number): RelayOutcome {
     const sink = this.#isReframed ? this.#forwardFramed : (this.#flow as Flow).forward;
     const past = this.#body.read(bytes, start, end, sink);
-    return this.#afterBody(past < end);
+    return this.#afterBody(bytes, past, end);
   }
 
-  #afterBody(hasMore: boolean): RelayOutcome {
+  #afterBody(bytes: Buffer, past: number, end: number): RelayOutcome {
     if (this.#body.fault !== null) return this.#fault(`response: ${this.#body.fault.reason}`);
-    // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
-    if (this.#body.done && hasMore) this.keepsUpstream = false;
-    if (this.#body.done) return RELAY.whole;
+    if (this.#body.done) {
+      if (this.isPipelined) this.#setRest(bytes, past, end);
+      // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
+      else if (past < end) this.keepsUpstream = false;
+      return RELAY.whole;
+    }
     this.#host.onResponseProgress();
     return RELAY.pending;
   }
@@ -240,6 +295,16 @@ export class ResponseRelay {
   readonly #forwardFramed = (bytes: Buffer, start: number, end: number): void => {
     this.#flow?.forwardText(asChunk(latin1(bytes, start, end)));
   };
+}
+
+const VERSION = 'HTTP/1.';
+
+/** A response may begin with `bytes[start, end)`. */
+function isResponseStart(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = 0; i < VERSION.length && start + i < end; i++) {
+    if (bytes[start + i] !== VERSION.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 /** RFC 9110 section 7.8: a server switches to nothing that the request has not offered. Both are lists. */

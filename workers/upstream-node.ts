@@ -6,9 +6,11 @@ import { ID_CHARS } from '../src/affinity/backend-id.ts';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import type { NodeState } from '../src/boards/route-board.ts';
 import { NodeHealth } from './node-health.ts';
+import { NodePipelines } from './node-pipelines.ts';
 import type { NodePool } from './node-pool.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import type { UpstreamPipeline } from './upstream-pipeline.ts';
 
 export class UpstreamNode {
   readonly slot: number;
@@ -25,6 +27,8 @@ export class UpstreamNode {
   readonly #context: ThreadContext;
   /** Null until it fails for the first time. */
   #health: NodeHealth | null = null;
+  /** Null until a request asks for one. */
+  #pipelines: NodePipelines | null = null;
 
   constructor(pool: NodePool, context: ThreadContext, slot: number, generation: number, address: string, id: string) {
     if (id.length !== ID_CHARS) throw new RangeError('not an affinity id');
@@ -83,6 +87,22 @@ export class UpstreamNode {
     connection.use(user);
     this.#context.count('upstreamReuses');
     return connection;
+  }
+
+  /** A pipelined connection for one more request, for it to join; null: it is to have one of its own. */
+  takePipeline(service: ServiceSettings): UpstreamPipeline | null {
+    this.#pipelines ??= new NodePipelines(this, this.#context);
+    const pipeline = this.#pipelines.take(service);
+    if (pipeline === null) return null;
+    this.#context.count('upstreamReuses');
+    this.#context.count('upstreamsPipelined');
+    return pipeline;
+  }
+
+  /** An idle connection that may be pipelined on, for `use`; null where the newest is none. */
+  takePipelinable(): UpstreamConnection | null {
+    if (this.#idle.at(-1)?.isPipelinable !== true) return null;
+    return this.#idle.pop() ?? null;
   }
 
   /** A new connection for `user`, who is told when it is open. */

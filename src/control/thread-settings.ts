@@ -4,7 +4,7 @@
 
 import { renderCookieAttributes } from '../affinity/cookie.ts';
 import type { AffinitySettings, ListenerSettings, ServiceSettings, TlsSettings } from '../boards/listener-task.ts';
-import type { Config, ServiceConfig, TlsConfig } from '../config/config.ts';
+import type { Config, PoolConfig, ServiceConfig, TlsConfig } from '../config/config.ts';
 
 /** A pool hashed with a salt: what one route board holds. */
 export interface Route {
@@ -32,7 +32,12 @@ export interface Routing {
  */
 export function resolveRouting(config: Config): Routing {
   const routes: Route[] = [];
-  const services = config.services.map((service) => resolveService(service, routes));
+  const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
+  const services = config.services.map((service) => {
+    const pool = pools.get(service.pool);
+    if (pool === undefined) throw new Error(`no pool ${service.pool}`);
+    return resolveService(service, pool, routes);
+  });
   const indexOf = new Map(config.services.map(({ name }, i) => [name, i]));
   const serviceIndex = (name: string): number => {
     const index = indexOf.get(name);
@@ -58,13 +63,13 @@ export function tlsSettings({ certificates, clientCa, ticketLifetimeMs, ...rest 
   };
 }
 
-function resolveService(service: ServiceConfig, routes: Route[]): ServicePlan {
+function resolveService(service: ServiceConfig, { pipelining }: PoolConfig, routes: Route[]): ServicePlan {
   const { affinity, role: _role, ...rest } = service;
   // domain mode hashes nothing
   const salt = affinity?.useSalt && !affinity.useDomain ? affinity.salt : '';
   let route = routes.findIndex((r) => r.pool === service.pool && r.salt === salt);
   if (route < 0) route = routes.push({ pool: service.pool, salt }) - 1;
-  return { ...rest, route, affinity: affinity === null ? null : resolveAffinity(affinity) };
+  return { ...rest, pipelining, route, affinity: affinity === null ? null : resolveAffinity(affinity) };
 }
 
 function resolveAffinity(affinity: NonNullable<ServiceConfig['affinity']>): AffinitySettings {

@@ -78,7 +78,7 @@ test('a change that cannot be published, as no thread can be started to build it
 });
 
 function poolOf(...addresses: string[]): PoolConfig {
-  return { name: 'web', nodes: addresses.map(nodeOf), healthCheck: null };
+  return { name: 'web', nodes: addresses.map(nodeOf), healthCheck: null, pipelining: 1 };
 }
 
 function nodeOf(text: string): NodeConfig {

@@ -172,6 +172,7 @@ const SERVICE: ServiceSettings = {
   persistBackend: true,
   backendPersistCache: 8,
   backendIdleTimeoutMs: 10_000,
+  pipelining: 1,
   verifyBackend: false,
   verifyBackendPath: '*',
   connectTimeoutMs: 5_000,
