@@ -453,8 +453,10 @@ export class Exchange implements PipelineUser, RelayHost {
       if (this.#response.isPaused) upstream.stream.resume();
       const { rest, restStart, restEnd } = this.#response;
       pipeline.answered(reusable, (this.#service as Service).settings, rest, restStart, restEnd);
-    } else if (reusable) upstream.node.release(upstream, (this.#service as Service).settings);
-    else upstream.destroy();
+    } else if (reusable) {
+      upstream.isPipelinable = this.#response.isHttp11;
+      upstream.node.release(upstream, (this.#service as Service).settings);
+    } else upstream.destroy();
     this.#endOnNode();
   }
 
