@@ -161,7 +161,8 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
   };
 }
 
-const SERVICE: ServiceSettings = {
+/** Times that no test runs into. */
+export const SERVICE: ServiceSettings = {
   id: 0,
   name: 'web',
   route: 0,
