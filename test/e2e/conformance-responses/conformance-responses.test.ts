@@ -21,10 +21,13 @@ const CLOSE_MS = 4_000;
 const BYTE_BY_BYTE_MAX = 300;
 
 /** A plain and a TLS listener before one backend. */
-async function start(t: TestContext): Promise<{ backend: CaseBackend; plain: Target; secure: Target }> {
+async function start(
+  t: TestContext,
+  pool: readonly string[] = [],
+): Promise<{ backend: CaseBackend; plain: Target; secure: Target }> {
   const backend = await caseBackend(t);
   const listeners = [PLAIN_LISTENER, newSite(t).listener()];
-  const program = await startSound(t, simpleConfig([backend.address], { listeners, service: ['max_fails: 0'] }));
+  const program = await startSound(t, simpleConfig([backend.address], { listeners, pool, service: ['max_fails: 0'] }));
   const [plain = 0, secure = 0] = program.ports;
   const traits = { waitMs: WAIT_MS, closeMs: CLOSE_MS, isExact: true };
   return { backend, plain: { port: plain, ...traits }, secure: { port: secure, isTls: true, ...traits } };
@@ -59,6 +62,13 @@ for (const client of CLIENTS) {
     }
   });
 }
+
+test('the same on a pipelined connection', async (t) => {
+  const { backend, plain } = await start(t, ['pipelining: 8']);
+  for (const { cases } of GROUPS) {
+    for (const one of cases) await check(plain, backend, one, '1.1');
+  }
+});
 
 test('a response that comes byte by byte means the same', async (t) => {
   const { backend, plain } = await start(t);
