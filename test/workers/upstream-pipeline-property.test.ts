@@ -42,7 +42,9 @@ test('each client gets its own answer, whole or visibly not, wherever the stream
   const site = await servePipelined(t);
   await fc.assert(
     fc.asyncProperty(answers, cuts, end, async (shapes, cutAt, { at, isReset }) => {
-      // what broke in the run before is forgotten
+      const { idleUpstreams } = site.context.limits;
+      await eventually(() => idleUpstreams.size === site.count('upstreamsOpen'), 'the run before is not over');
+      // what broke in it is forgotten
       site.context.wheel.advance(site.context.wheel.now + 6_000);
       const texts = shapes.map((shape, i) => textOf(shape, LETTERS[i] as string));
       const { clients, line } = await site.inLine(...shapes.map((_, i) => `/${i}`));
