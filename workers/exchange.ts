@@ -453,6 +453,7 @@ export class Exchange implements PipelineUser, RelayHost {
       if (this.#response.isPaused) upstream.stream.resume();
       const { rest, restStart, restEnd } = this.#response;
       pipeline.answered(reusable, (this.#service as Service).settings, rest, restStart, restEnd);
+      this.#response.forget();
     } else if (reusable) {
       upstream.isPipelinable = this.#response.isHttp11;
       upstream.node.release(upstream, (this.#service as Service).settings);

@@ -109,9 +109,10 @@ export class ResponseRelay {
     this.#body.begin(BODY.none, 0, true);
   }
 
-  /** The request goes out again: what has come of a response, of which nothing was handed on, counts no more. */
+  /** The connection is others' now; a part of a head that has come counts no more. */
   forget(): void {
     this.#partial = null;
+    this.rest = NO_BYTES;
     this.isPipelined = false;
   }
 

@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { NodePipelines } from '../../workers/node-pipelines.ts';
+import type { UpstreamConnection } from '../../workers/upstream-connection.ts';
+import { type PipelineUser, UpstreamPipeline } from '../../workers/upstream-pipeline.ts';
 import { type Client, eventually } from '../e2e/harness.ts';
+import { fakeContext } from './fake-context.ts';
 import { type Asked, answer, answerTo, get, gets, servePipelined } from './pipeline-harness.ts';
 
 const [A, B, C] = ['/a', '/b', '/c'] as const;
@@ -174,6 +178,26 @@ for (const isReset of [false, true]) {
     });
   }
 }
+
+test('bytes that come before a request was written are no answer to it: it is moved off, and never written', async () => {
+  const told: string[] = [];
+  const user = {
+    onTurn: () => told.push('turn'),
+    onMovedOff: () => told.push('moved off'),
+    onUpstreamBytes: () => told.push('bytes'),
+  } as unknown as PipelineUser;
+  const connection = {
+    stream: { writableLength: 0, write: () => told.push('written') },
+    destroy: () => told.push('closed'),
+  } as unknown as UpstreamConnection;
+  const owner = { remove() {}, onBroken() {} } as unknown as NodePipelines;
+  const pipeline = new UpstreamPipeline(connection, owner, fakeContext().context);
+  pipeline.join(user, get(A));
+  const early = Buffer.from(answerTo({ path: A }));
+  pipeline.onUpstreamBytes(early, 0, early.length);
+  await pass();
+  assert.deepEqual(told, ['turn', 'closed', 'moved off']);
+});
 
 test('interim responses go to the client whose answer they announce', async (t) => {
   const site = await servePipelined(t);
