@@ -1,17 +1,15 @@
 /**
- * Accepting client connections: the one file that knows accepted sockets' handles, and how Node reads from them into a
- * buffer of ours. Listener threads.
+ * Accepting client connections: the one file that knows what net.Server does with a handle it has accepted. Listener threads.
  *
- * net.connect documents `onread`, which reads into one buffer without allocating; for accepted sockets Node has no
- * documented way. Here the accepted socket's handle is taken out of the shell that net.Server made, and a second socket
- * is made around it with `onread`: 13 % of a request's cost. `_handle` is not public: where it does not look as
- * expected, the shell itself is used, with 'data' events.
- *
- * A TLS connection's handle goes to tls-accept.ts, which reads the ClientHello from it before it has a socket at all.
+ * Node makes a Socket around each, which costs as much as all else about a connection. Here its handle is taken before that,
+ * and is given to handle-stream.ts, or to TLS. `_handle` and `onconnection` are not public: where they do not look as
+ * expected, Node's way is taken, with 'data' events.
  */
 
 import net from 'node:net';
-import { type ByteStream, HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
+import { type ByteStream, HIGH_WATERMARK, type StreamOwner } from './byte-stream.ts';
+import { HandleStream } from './handle-stream.ts';
+import { isStreamHandle } from './stream-binding.ts';
 
 /** A TCP or unix socket as Node's C++ shows it. */
 export interface AcceptedHandle {
@@ -39,8 +37,12 @@ export interface HandleReader {
   onHandleEnd(): void;
 }
 
+interface ListeningHandle {
+  onconnection: (this: ListeningHandle, status: number, client?: unknown) => void;
+}
+
 interface WithHandle {
-  _handle: AcceptedHandle | null;
+  _handle: unknown;
 }
 
 export interface AcceptedStream extends ByteStream {
@@ -63,10 +65,11 @@ export type OnAccept = (stream: AcceptedStream) => StreamOwner;
 
 /** A server that hands every accepted connection to `onAccept`. Not listening yet. */
 export function createServer(onAccept: OnAccept): net.Server {
-  return createShellServer(
-    (handle, shell) => adopt(shell, handle, onAccept),
-    (shell) => useShell(shell, onAccept),
-  );
+  const server = net.createServer(SHELL_OPTIONS, (socket) => connect(socket, onAccept));
+  return takeHandles(server, isStreamHandle, (handle) => {
+    const stream = new HandleStream(handle);
+    stream.start(onAccept(stream));
+  });
 }
 
 /**
@@ -77,12 +80,22 @@ export function createHandleServer(
   onHandle: ((handle: AcceptedHandle) => void) | null,
   onShell: (shell: net.Socket) => void,
 ): net.Server {
-  if (onHandle === null) return net.createServer(SHELL_OPTIONS, onShell);
-  return createShellServer((handle, shell) => {
-    (shell as unknown as WithHandle)._handle = null;
-    shell.destroy();
-    onHandle(handle);
-  }, onShell);
+  const server = net.createServer(SHELL_OPTIONS, onShell);
+  return onHandle === null ? server : takeHandles(server, isAcceptedHandle, onHandle);
+}
+
+/** The stream of a socket that has connected, and whose bytes nobody has read. */
+export function takeOver(socket: net.Socket, owner: StreamOwner): ByteStream {
+  const { _handle: handle } = socket as unknown as WithHandle;
+  if (!isStreamHandle(handle)) {
+    connect(socket, () => owner);
+    return socket;
+  }
+  (socket as unknown as WithHandle)._handle = null;
+  socket.destroy();
+  const stream = new HandleStream(handle);
+  stream.start(owner);
+  return stream;
 }
 
 const SHELL_OPTIONS = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATERMARK };
@@ -130,60 +143,44 @@ export function socketAround(handle: AcceptedHandle): net.Socket {
   return new net.Socket({ handle, allowHalfOpen: true } as unknown as net.SocketConstructorOpts);
 }
 
-function createShellServer(
-  onHandle: (handle: AcceptedHandle, shell: net.Socket) => void,
-  onShell: (shell: net.Socket) => void,
+/** Accepted handles that are `usable` go to `onHandle`; Node makes sockets of the others. */
+function takeHandles<H>(
+  server: net.Server,
+  usable: (handle: unknown) => handle is H,
+  onHandle: (handle: H) => void,
 ): net.Server {
-  return net.createServer(SHELL_OPTIONS, (shell) => {
-    const handle = (shell as unknown as WithHandle)._handle;
-    if (canAdopt(handle)) onHandle(handle, shell);
-    else onShell(shell);
+  return server.once('listening', () => {
+    const { _handle: listening } = server as unknown as { _handle: ListeningHandle | null };
+    if (listening === null || typeof listening.onconnection !== 'function') return;
+    const makeSocket = listening.onconnection;
+    listening.onconnection = function (status, handle) {
+      if (status !== 0 || !usable(handle)) {
+        makeSocket.call(this, status, handle);
+        return;
+      }
+      (handle as { setNoDelay?: (on: boolean) => number }).setNoDelay?.(true);
+      onHandle(handle);
+    };
   });
 }
 
-function canAdopt(handle: AcceptedHandle | null): handle is AcceptedHandle {
-  if (handle === null) return false;
-  return METHODS.every((method) => typeof handle[method] === 'function') && typeof handle.bytesRead === 'number';
+function isAcceptedHandle(handle: unknown): handle is AcceptedHandle {
+  if (typeof handle !== 'object' || handle === null) return false;
+  const parts = handle as Record<string, unknown>;
+  return METHODS.every((method) => typeof parts[method] === 'function') && typeof parts.bytesRead === 'number';
 }
 
 const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'close'] as const;
 
-function adopt(shell: net.Socket, handle: AcceptedHandle, onAccept: OnAccept): void {
-  (shell as unknown as WithHandle)._handle = null;
-  let owner: StreamOwner | null = null;
-  const options = {
-    handle,
-    allowHalfOpen: true,
-    highWaterMark: HIGH_WATERMARK,
-    onread: {
-      buffer: READ_BUFFER,
-      callback(length: number, buffer: Buffer): boolean {
-        owner?.onBytes(buffer, 0, length);
-        return true;
-      },
-    },
-  };
-  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts);
-  owner = connect(socket, onAccept, () => shell.destroy());
-}
-
-function useShell(shell: net.Socket, onAccept: OnAccept): void {
-  const owner = connect(shell, onAccept, () => {});
-  shell.on('data', (bytes: Buffer) => owner.onBytes(bytes, 0, bytes.length));
-}
-
-function connect(socket: net.Socket, onAccept: OnAccept, onGone: () => void): StreamOwner {
+/** Node's documented way. */
+function connect(socket: net.Socket, onAccept: OnAccept): void {
   const owner = onAccept(socket);
   let cause: NodeJS.ErrnoException | null = null;
+  socket.on('data', (bytes: Buffer) => owner.onBytes(bytes, 0, bytes.length));
   socket.on('error', (error) => {
     cause = error;
   });
   socket.on('end', () => owner.onEnd());
-  // the shell counts as the server's connection until it is destroyed
-  socket.on('close', () => {
-    onGone();
-    owner.onClose(cause);
-  });
+  socket.on('close', () => owner.onClose(cause));
   socket.resume();
-  return owner;
 }

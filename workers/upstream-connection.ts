@@ -4,7 +4,8 @@
 
 import net from 'node:net';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
-import { HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
+import { takeOver } from './accept.ts';
+import { type ByteStream, HIGH_WATERMARK, type StreamOwner } from './byte-stream.ts';
 import type { MayIdle } from './idle-upstreams.ts';
 import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
@@ -32,7 +33,8 @@ type State = (typeof STATE)[keyof typeof STATE];
 
 export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
   readonly node: UpstreamNode;
-  readonly stream: net.Socket;
+  /** For its user once it is open. */
+  stream: ByteStream;
   /** It has served a request before: the backend may be closing it at this moment. */
   isReused = false;
   /** Its last answer was one of HTTP/1.1, after which it stayed open: requests may be pipelined on it. */
@@ -59,27 +61,22 @@ export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
     this.#verifier = service.verifyBackend ? new BackendVerifier(node.address, service.verifyBackendPath) : null;
     context.count('upstreamsOpen');
     let cause: NodeJS.ErrnoException | null = null;
-    this.stream = net.connect({
+    const socket = net.connect({
       host: node.host,
       port: node.port,
       lookup: context.names.lookup,
       noDelay: true,
       allowHalfOpen: true,
       highWaterMark: HIGH_WATERMARK,
-      onread: {
-        buffer: READ_BUFFER,
-        callback: (length: number, buffer: Uint8Array): boolean => {
-          this.onBytes(buffer as Buffer, 0, length);
-          return true;
-        },
-      },
     } as net.NetConnectOpts);
-    this.stream.once('connect', () => this.#onConnect());
-    this.stream.on('error', (error) => {
+    socket.once('connect', () => this.#onConnect(socket));
+    socket.on('error', (error) => {
       cause = error;
     });
-    this.stream.on('end', () => this.onEnd());
-    this.stream.on('close', () => this.onClose(cause));
+    socket.on('close', () => {
+      if (this.#state === STATE.connecting) this.onClose(cause);
+    });
+    this.stream = socket;
     this.arm(service.connectTimeoutMs);
   }
 
@@ -156,8 +153,9 @@ export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
     else this.#fail(this.#state === STATE.verifying ? 'verification timed out' : 'connect timed out', true);
   }
 
-  #onConnect(): void {
+  #onConnect(socket: net.Socket): void {
     if (this.#state !== STATE.connecting) return;
+    this.stream = takeOver(socket, this);
     this.#counts.connected(performance.now() - this.#startedMs);
     if (this.#verifier === null) {
       this.#ready();
