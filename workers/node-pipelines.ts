@@ -14,7 +14,7 @@ import { UpstreamPipeline } from './upstream-pipeline.ts';
 
 /** For each request that has to be sent again, so many answers must have come: pipelining costs the backend no more than that. */
 const ANSWERS_A_REPEAT = 16;
-/** Where fewer have come, the node goes without for so long. */
+/** Where fewer have come, or an answer was so slow that others did not wait for it, the node goes without for so long. */
 const HOLD_OFF_MS = 5_000;
 
 export class NodePipelines {
@@ -60,7 +60,11 @@ export class NodePipelines {
   /** `requests` that waited on `pipeline` are sent again. */
   onBroken(pipeline: UpstreamPipeline, requests: number): void {
     this.#context.count('pipelinesBroken');
-    const { wheel } = this.#context;
-    if (pipeline.answers < requests * ANSWERS_A_REPEAT) this.#heldOffUntilMs = wheel.now + HOLD_OFF_MS;
+    if (pipeline.answers < requests * ANSWERS_A_REPEAT) this.holdOff();
+  }
+
+  /** For a while each request has a connection of its own. */
+  holdOff(): void {
+    this.#heldOffUntilMs = this.#context.wheel.now + HOLD_OFF_MS;
   }
 }

@@ -185,8 +185,12 @@ export class UpstreamPipeline extends Timed implements UpstreamUser {
     const second = this.#line[1];
     if (second === undefined) return;
     const leftMs = second.joinedMs + PATIENCE_MS - this.#context.wheel.now;
-    if (leftMs <= 0 && this.#sent > 0) this.#moveOthers();
-    else this.#context.wheel.arm(this, Math.max(0, leftMs));
+    if (leftMs > 0 || this.#sent === 0) {
+      this.#context.wheel.arm(this, Math.max(0, leftMs));
+      return;
+    }
+    this.#owner.holdOff();
+    this.#moveOthers();
   }
 
   /** A connection is pipelined on once it is open: these are never called. */
