@@ -243,6 +243,21 @@ test('a second answer to the last that waits is thrown away with its connection'
   assert.notEqual(site.backend.asked.at(-1)?.connection, line[0]?.connection);
 });
 
+test('content behind a 204 or 304 that has a length is not taken for the next answer, were it one', async (t) => {
+  for (const status of ['204 No Content', '304 Not Modified']) {
+    const site = await servePipelined(t);
+    const { clients, line } = await site.inLine(A, B);
+    site.backend.onAsked = answer;
+    const content = answerTo({ path: '/poison' });
+    line[0]?.socket.write(`HTTP/1.1 ${status}\r\nContent-Length: ${content.length}\r\n\r\n${content}`);
+    await gets(clients[1] as Client, B);
+    assert.match(
+      (await clients[0]?.until((text) => text.endsWith('\r\n\r\n'))) as string,
+      new RegExp(`^HTTP/1.1 ${status}\r`),
+    );
+  }
+});
+
 test('the answer to a client that has left is read and thrown away, wherever it stood in line', async (t) => {
   const site = await servePipelined(t);
   for (const leaver of [0, 1, 2]) {
@@ -288,8 +303,9 @@ test('whoever waits longer than a second for others is answered on another conne
   assert.equal(clients[0]?.received, '');
   assert.equal(site.count('pipelinesBroken'), 1);
   const { socket } = line[0] as Asked;
-  socket.write(line.map(answerTo).join(''));
+  answer(line[0] as Asked);
   await gets(clients[0] as Client, A);
+  // the answers that nobody waits for any more may still come
   await eventually(() => socket.readableEnded, 'the connection is still open');
   // the node may be slow again
   const before = site.count('upstreamsPipelined');
