@@ -75,6 +75,8 @@ export class ResponseRelay {
   clientKind: BodyKind = BODY.none;
   /** The backend keeps its connection open, and it is clear where the next response begins. */
   keepsUpstream = false;
+  /** The final head was one of HTTP/1.1. Once it has come. */
+  isHttp11 = false;
   /** The backend has asked for the request's content: a 100 has come. */
   hasContinued = false;
   /** The client was told that its connection stays open. */
@@ -91,7 +93,6 @@ export class ResponseRelay {
   #flow: Flow | null = null;
   /** The body is framed anew: the client gets chunks where the backend sends none. */
   #isReframed = false;
-  #isHttp11 = false;
   /** A head, and the body bytes that go out with it in one write. */
   #gathered = '';
 
@@ -134,11 +135,6 @@ export class ResponseRelay {
   /** Nothing of the response has been handed on. */
   get isUntold(): boolean {
     return this.status === 0 && this.#interims === 0;
-  }
-
-  /** The response was one of HTTP/1.1. Once it is whole. */
-  get isHttp11(): boolean {
-    return this.#isHttp11;
   }
 
   /** The client does not take what it is sent. */
@@ -243,9 +239,9 @@ export class ResponseRelay {
     this.#isReframed = kind === BODY.untilClose && clientMinor === 1;
     if (this.#isReframed) this.clientKind = BODY.chunked;
     else if (kind === BODY.chunked && clientMinor === 0) this.clientKind = BODY.untilClose;
-    this.#isHttp11 = head.minorVersion === 1;
+    this.isHttp11 = head.minorVersion === 1;
     this.keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
-    if (this.isPipelined && (!this.#isHttp11 || head.isFramedInVain)) this.keepsUpstream = false;
+    if (this.isPipelined && (!this.isHttp11 || head.isFramedInVain)) this.keepsUpstream = false;
     this.keepsClient =
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
     this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
