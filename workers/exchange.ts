@@ -16,6 +16,8 @@
  * on a fresh one, too.
  */
 
+// the global of this name is a getter
+import { performance } from 'node:perf_hooks';
 import { LOCAL_FAILURES } from '../src/boards/local-failures.ts';
 import type { AccessEntry, Outcome } from './access-log.ts';
 import { BodyPace } from './body-pace.ts';

@@ -11,7 +11,7 @@ import { BodyReader } from './http1/body-reader.ts';
 import { FAULTY, INCOMPLETE } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
-import { rewriteResponse } from './http1/rewrite.ts';
+import { rewriteResponse, wholeResponse } from './http1/rewrite.ts';
 import type { ThreadContext } from './thread-context.ts';
 
 export const RELAY = {
@@ -52,6 +52,9 @@ const LONG_BYTES = 64 * 1024;
 
 /** Interim responses to one request; a backend that sends more is not waited for. */
 const INTERIM_MAX = 16;
+
+/** This response is not as long as it says, or the next one is none: whichever it is, nobody has been told of either. */
+const NOT_FOLLOWED = 'response: what follows is none';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -245,16 +248,25 @@ export class ResponseRelay {
     this.keepsClient =
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
     this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
+    const cookieLine = this.#host.cookieLine();
+    if (this.keepsClient && clientMinor === 1 && cookieLine === '' && kind <= BODY.length) {
+      const past = start + (kind === BODY.length ? head.contentLength : 0);
+      const whole = past <= end ? wholeResponse(bytes, head, past) : null;
+      if (whole !== null) {
+        if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
+        this.#begun(head.status);
+        this.#body.read(bytes, start, past, ignoreBytes);
+        this.#client.write(whole, 'latin1');
+        return this.#afterBody(bytes, past, end);
+      }
+    }
 
-    let text = rewriteResponse(bytes, head, this.clientKind) + this.#host.cookieLine();
+    let text = rewriteResponse(bytes, head, this.clientKind) + cookieLine;
     if (!this.keepsClient) text += 'Connection: close\r\n\r\n';
     else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
     this.#gathered = text;
     const past = this.#body.read(bytes, start, end, this.#isReframed ? this.#gatherFramed : this.#gather);
-    if (this.isPipelined && past < end && !isResponseStart(bytes, past, end)) {
-      // this response is not as long as it says, or the next one is none: which of them, nobody has been told yet
-      return this.#fault('response: what follows is none');
-    }
+    if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
     this.#begun(head.status);
     if (this.#body.done) this.#client.write(this.#gathered, 'latin1');
     else {
@@ -294,9 +306,11 @@ export class ResponseRelay {
   };
 }
 
+function ignoreBytes(): void {}
+
 const VERSION = 'HTTP/1.';
 
-/** A response may begin with `bytes[start, end)`. */
+/** A response may begin with `bytes[start, end)`, or nothing has come yet. */
 function isResponseStart(bytes: Buffer, start: number, end: number): boolean {
   for (let i = 0; i < VERSION.length && start + i < end; i++) {
     if (bytes[start + i] !== VERSION.charCodeAt(i)) return false;
