@@ -108,6 +108,8 @@ export interface PipelineSite {
   readonly backend: AskedBackend;
   readonly context: ThreadContext;
   readonly pool: NodePool;
+  /** The clients' connections as they are served, the oldest first. */
+  readonly connections: ReadonlySet<Downstream>;
   count(stat: Stat): number;
   client(bytes?: string): Client;
   /** A client for each path, which has sent its GET. */
@@ -159,6 +161,7 @@ export async function servePipelined(t: TestContext, service: Partial<ServiceSet
     backend,
     context,
     pool,
+    connections,
     client,
     askFor,
     count: (stat) => stats.read(0, stat),

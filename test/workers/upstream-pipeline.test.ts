@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HIGH_WATERMARK } from '../../workers/byte-stream.ts';
 import type { NodePipelines } from '../../workers/node-pipelines.ts';
 import type { UpstreamConnection } from '../../workers/upstream-connection.ts';
 import { type PipelineUser, UpstreamPipeline } from '../../workers/upstream-pipeline.ts';
@@ -344,6 +345,31 @@ test('a client that does not read a large answer holds up nobody for more than a
   socket.write(answerTo({ path: B }));
   await gets(clients[1] as Client, B);
   assert.notEqual(site.backend.asked.at(-1)?.socket, socket);
+});
+
+test('a client that is slow to read an answer which is whole holds up nobody', async (t) => {
+  const site = await servePipelined(t);
+  // nobody's patience ends
+  site.context.wheel.stop();
+  const { clients, line } = await site.inLine(A, B);
+  const [, slow] = [...site.connections];
+  const waiting = () => slow?.stream.writableLength ?? 0;
+  clients[0]?.socket.pause();
+  const { socket } = line[0] as Asked;
+  socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`);
+  const chunk = (bytes: number) => `${bytes.toString(16).padStart(6, '0')}\r\n${'x'.repeat(bytes)}\r\n`;
+  while (waiting() === 0) {
+    await new Promise((resolve) => socket.write(chunk(10_000), resolve));
+    // what is under way has to have come before more is sent
+    for (let i = 0; i < 5; i++) await pass();
+  }
+  // its last bytes are those at which reading stops
+  const end = '0\r\n\r\n';
+  socket.write(chunk(HIGH_WATERMARK - waiting() - chunk(0).length - end.length) + end);
+  await eventually(() => waiting() >= HIGH_WATERMARK, 'reading goes on');
+  answer(line[1] as Asked);
+  await gets(clients[1] as Client, B);
+  assert.equal(site.count('pipelinesBroken'), 0);
 });
 
 test('an answer that does not come in response_timeout is 504, and those behind it get theirs', async (t) => {
