@@ -6,14 +6,14 @@
  *              │  ▲              │
  *              └──┴─ retry ◄─────┘  before the first response byte alone
  *
- * On a pipelined connection (upstream-pipeline.ts) `connecting` is waiting in line, where the request has gone out already, and
+ * On a pipelined connection (upstream-pipeline.ts) `connecting` is waiting in line, where the request goes out already, and
  * `connected` is being the first in it.
  *
  * One file of more than 400 lines: its states lead into one another at every turn, and a reader has to see all of them.
  *
  * Retries: where a node could not be connected to, on another one; where a kept connection closes before anything was sent
- * on it, or under an idempotent request without a body, on a fresh one; where the answers of a pipelined connection are in doubt,
- * on a fresh one, too.
+ * on it, or under an idempotent request without a body, on a fresh one; where the answers of a pipelined connection are in
+ * doubt, on a fresh one, too.
  */
 
 // the global of this name is a getter

@@ -12,7 +12,7 @@ import type { ThreadContext } from './thread-context.ts';
 import type { UpstreamNode } from './upstream-node.ts';
 import { UpstreamPipeline } from './upstream-pipeline.ts';
 
-/** For each request that has to be sent again, so many answers must have come: pipelining costs the backend no more than that. */
+/** For each request that has to be sent again, so many answers must have come: it costs the backend no more than that. */
 const ANSWERS_A_REPEAT = 16;
 /** Where fewer have come, or an answer was so slow that others did not wait for it, the node goes without for so long. */
 const HOLD_OFF_MS = 5_000;

@@ -63,13 +63,13 @@ export class ResponseRelay {
   status = 0;
   reason = '';
   /**
-   * Requests of others wait behind this one on its connection. The exchange's to set, after `begin`. What a connection that is
-   * this one's alone may do, such as closing in time, is a matter of doubt here.
+   * Requests of others may wait behind this one on its connection: what follows it is theirs, and in doubt nobody's. For the
+   * exchange to set, after `begin`.
    */
   isPipelined = false;
   /**
-   * `rest[restStart, restEnd)`: what came behind the response on a pipelined connection, or of the new protocol, where it was
-   * switched. Valid during the call alone.
+   * `rest[restStart, restEnd)`: what came behind the response on a pipelined connection, or of the new protocol, where it
+   * was switched. Valid during the call alone.
    */
   rest: Buffer = NO_BYTES;
   restStart = 0;

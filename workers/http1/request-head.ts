@@ -72,8 +72,8 @@ export class RequestHead extends MessageHead {
   /** RFC 9110 section 9.2.2: sending it twice has the effect of once. */
   isIdempotent = false;
   /**
-   * GET or OPTIONS: safe (RFC 9110 section 9.2.1), and an answer to it is framed by its own head alone. HEAD is safe, too, but a
-   * backend that sends content all the same would have it read for the next answer.
+   * GET or OPTIONS: safe (RFC 9110 section 9.2.1), and an answer to it is framed by its own head alone. HEAD is safe, too, but
+   * a backend that sends content all the same would have it read for the next answer.
    */
   isSafeAndFramed = false;
   /** RFC 9110 sections 9.3.1 to 9.3.8: content of such a request means nothing, and some servers do not read it. */
