@@ -44,7 +44,9 @@ function ask(t: TestContext, port: number, path: string): Client {
 
 /** Clients that wait for PATHS, after a connection has shown that it stays open. */
 async function waiting(t: TestContext, port: number, backend: HeldBackend): Promise<Client[]> {
-  await ask(t, port, '/proof').until((text) => text.endsWith('/proof'));
+  const proof = ask(t, port, '/proof');
+  await proof.until((text) => text.endsWith('/proof'));
+  proof.socket.destroy();
   const clients: Client[] = [];
   for (const path of PATHS) {
     clients.push(ask(t, port, path));
