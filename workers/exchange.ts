@@ -6,10 +6,14 @@
  *              │  ▲              │
  *              └──┴─ retry ◄─────┘  before the first response byte alone
  *
+ * On a pipelined connection (upstream-pipeline.ts) `connecting` is waiting in line, where the request goes out already, and
+ * `connected` is being the first in it.
+ *
  * One file of more than 400 lines: its states lead into one another at every turn, and a reader has to see all of them.
  *
  * Retries: where a node could not be connected to, on another one; where a kept connection closes before anything was sent
- * on it, or under an idempotent request without a body, on a fresh one.
+ * on it, or under an idempotent request without a body, on a fresh one; where the answers of a pipelined connection are in
+ * doubt, on a fresh one, too.
  */
 
 // the global of this name is a getter
@@ -28,8 +32,9 @@ import type { Choice, Service } from './service.ts';
 import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Tunnel } from './tunnel.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamNode } from './upstream-node.ts';
+import type { PipelineUser, UpstreamPipeline } from './upstream-pipeline.ts';
 
 /** The client's side of an exchange. */
 export interface ExchangeClient {
@@ -55,7 +60,7 @@ export interface ExchangeClient {
 const STATE = { over: 0, connecting: 1, connected: 2 } as const;
 type State = (typeof STATE)[keyof typeof STATE];
 
-export class Exchange implements UpstreamUser, RelayHost {
+export class Exchange implements PipelineUser, RelayHost {
   readonly #client: ExchangeClient;
   readonly #context: ThreadContext;
   readonly #requestBody = new BodyReader(REQUEST_CHUNK_BYTES_MAX);
@@ -68,6 +73,9 @@ export class Exchange implements UpstreamUser, RelayHost {
   #state: State = STATE.over;
   #node: UpstreamNode | null = null;
   #upstream: UpstreamConnection | null = null;
+  /** Where the request waits with others'; `#upstream` is set then while it is first in line. */
+  #pipeline: UpstreamPipeline | null = null;
+  joinedMs = 0;
   #tried: readonly UpstreamNode[] = NONE;
   #attempts = 0;
 
@@ -83,6 +91,7 @@ export class Exchange implements UpstreamUser, RelayHost {
   #takenBytes = 0;
   #isHead = false;
   #isIdempotent = false;
+  #isPipelinable = false;
   /** A backend that does not read the content, which it may not, would take it for the next request. */
   #mayLeaveContent = false;
   /** The same as long as it has not asked for the content. */
@@ -131,6 +140,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#takenBytes = 0;
     this.#isHead = head.isHead;
     this.#isIdempotent = head.isIdempotent;
+    this.#isPipelinable = service.settings.pipelining > 1 && service.settings.persistBackend && head.isPipelinable;
     this.#clientMinor = head.minorVersion;
     this.#clientKeepsAlive =
       service.settings.persistClient &&
@@ -171,7 +181,8 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (this.#state === STATE.over) return;
     const status = this.#response.status || CLIENT_LEFT;
     this.#ended('aborted', status, 'client left');
-    this.#letGo(false);
+    if (this.#pipeline !== null && !this.#response.hasHeard) this.#leaveLine(this.#pipeline);
+    else this.#letGo(false);
     this.#state = STATE.over;
   }
 
@@ -228,7 +239,7 @@ export class Exchange implements UpstreamUser, RelayHost {
       return;
     }
     const outcome = this.#response.onBytes(upstream.stream, bytes, start, end);
-    if (outcome === RELAY.switching) this.#switchProtocols(this.#response.rest);
+    if (outcome === RELAY.switching) this.#switchProtocols();
     else this.#conclude(outcome);
   }
 
@@ -240,16 +251,33 @@ export class Exchange implements UpstreamUser, RelayHost {
   onUpstreamClosed(reason: string): void {
     const { isReused } = this.#upstream as UpstreamConnection;
     if (isReused && this.#mayRepeat()) {
-      this.#counts.retried();
       this.#letGo(false);
-      this.#state = STATE.connecting;
-      this.#choice.node = this.#node;
-      this.#attempt(false);
+      this.#repeat();
       return;
     }
     // a kept connection that just closes says nothing of the node, nor does one that is tired of a slow client
     if (this.#requestBody.done && (!isReused || this.#response.hasHeard)) this.#nodeFailed(reason);
     this.#fail(502, reason);
+  }
+
+  get isLastAnswer(): boolean {
+    return this.#response.isLast;
+  }
+
+  get isLongAnswer(): boolean {
+    return this.#response.isLong;
+  }
+
+  onTurn(connection: UpstreamConnection): void {
+    this.#upstream = connection;
+    this.#state = STATE.connected;
+    connection.arm((this.#service as Service).settings.responseTimeoutMs);
+  }
+
+  onMovedOff(): void {
+    this.#upstream = this.#pipeline = null;
+    this.#endOnNode();
+    this.#repeat();
   }
 
   onUpstreamDeadline(): void {
@@ -285,7 +313,12 @@ export class Exchange implements UpstreamUser, RelayHost {
 
   #conclude(outcome: RelayOutcome): void {
     if (outcome === RELAY.whole) this.#finish();
-    else if (outcome === RELAY.faulty) {
+    else if (outcome !== RELAY.faulty) return;
+    else if (this.#pipeline !== null && this.#response.isUntold) {
+      // the fault may lie in an answer before this one: asked on a connection of its own, the backend answers for itself
+      this.#letGo(false);
+      this.#repeat();
+    } else {
       this.#nodeFailed(this.#response.reason);
       this.#fail(502, this.#response.reason);
     }
@@ -296,6 +329,15 @@ export class Exchange implements UpstreamUser, RelayHost {
     if (this.#attempts > (this.#service as Service).settings.retries) return false;
     const isAlone = this.#isIdempotent && this.#requestBody.kind === BODY.none;
     return !this.#requestSent || (isAlone && !this.#response.hasHeard);
+  }
+
+  /** Sends the request again, on a fresh connection to the same node. Where that does no harm. */
+  #repeat(): void {
+    this.#counts.retried();
+    this.#response.forget();
+    this.#state = STATE.connecting;
+    this.#choice.node = this.#node;
+    this.#attempt(false);
   }
 
   #attempt(mayReuse: boolean): void {
@@ -309,6 +351,14 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#node = node;
     this.#requestSent = false;
     node.begin();
+    // one that may have to be sent again must be allowed to be
+    if (this.#isPipelinable && mayReuse && this.#attempts <= settings.retries) {
+      const pipeline = node.takePipeline(settings);
+      if (pipeline !== null) {
+        this.#join(pipeline);
+        return;
+      }
+    }
     const idle = mayReuse ? node.takeIdle(this) : null;
     if (idle !== null) this.onUpstreamReady(idle);
     else if (this.#context.limits.admitUpstream()) this.#upstream = node.connect(this, settings);
@@ -316,6 +366,20 @@ export class Exchange implements UpstreamUser, RelayHost {
       this.#endOnNode();
       this.#fail(503, 'no descriptor left for a backend connection');
     }
+  }
+
+  #join(pipeline: UpstreamPipeline): void {
+    this.#requestSent = true;
+    this.#response.isPipelined = true;
+    this.#pipeline = pipeline;
+    pipeline.join(this, this.#requestText);
+  }
+
+  /** Another reads the answer in this one's place. */
+  #leaveLine(pipeline: UpstreamPipeline): void {
+    this.#upstream = this.#pipeline = null;
+    pipeline.leave(this, (this.#service as Service).settings);
+    this.#endOnNode();
   }
 
   /** Sends the head, and what stands at hand of the body with it: one write, one system call. */
@@ -353,8 +417,9 @@ export class Exchange implements UpstreamUser, RelayHost {
   }
 
   /** The response's head has gone out: from here on the two sides talk to one another. */
-  #switchProtocols(rest: Buffer): void {
+  #switchProtocols(): void {
     const upstream = this.#upstream as UpstreamConnection;
+    const { rest, restStart, restEnd } = this.#response;
     this.#counts.answered(101);
     const tunnel = new Tunnel(this.#client.stream, upstream, this.#context, {
       idleTimeoutMs: (this.#service as Service).settings.tunnelTimeoutMs,
@@ -368,7 +433,7 @@ export class Exchange implements UpstreamUser, RelayHost {
     this.#state = STATE.over;
     upstream.handOver(tunnel);
     this.#client.onTunnel(tunnel);
-    tunnel.onUpstreamBytes(rest, 0, rest.length);
+    tunnel.onUpstreamBytes(rest, restStart, restEnd);
   }
 
   #finish(): void {
@@ -387,8 +452,18 @@ export class Exchange implements UpstreamUser, RelayHost {
     const upstream = this.#upstream;
     this.#upstream = null;
     if (upstream === null) return;
-    if (reusable) upstream.node.release(upstream, (this.#service as Service).settings);
-    else upstream.destroy();
+    const pipeline = this.#pipeline;
+    this.#pipeline = null;
+    if (pipeline !== null) {
+      // the next in line reads on, however far behind this one's client is
+      if (this.#response.isPaused) upstream.stream.resume();
+      const { rest, restStart, restEnd } = this.#response;
+      pipeline.answered(reusable, (this.#service as Service).settings, rest, restStart, restEnd);
+      this.#response.forget();
+    } else if (reusable) {
+      upstream.isPipelinable = this.#response.isHttp11;
+      upstream.node.release(upstream, (this.#service as Service).settings);
+    } else upstream.destroy();
     this.#endOnNode();
   }
 

@@ -19,7 +19,7 @@ export const RELAY = {
   pending: 0,
   /** The response is whole, and handed on. */
   whole: 1,
-  /** The backend switches protocols; `rest` holds what has come of the new one. */
+  /** The backend switches protocols; `rest` has what has come of the new one. */
   switching: 2,
   /** The response cannot be relayed, or not to its end: `reason` says why. */
   faulty: 3,
@@ -47,8 +47,14 @@ export interface RelayHost {
   onResponseProgress(): void;
 }
 
+/** A response of which more is still to come keeps others waiting. */
+const LONG_BYTES = 64 * 1024;
+
 /** Interim responses to one request; a backend that sends more is not waited for. */
 const INTERIM_MAX = 16;
+
+/** This response is not as long as it says, or the next one is none: whichever it is, nobody has been told of either. */
+const NOT_FOLLOWED = 'response: what follows is none';
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -56,12 +62,24 @@ export class ResponseRelay {
   /** Status of the final head that has been handed on; 0 before. */
   status = 0;
   reason = '';
-  /** Where protocols were switched, the first bytes of the new one; valid during the call alone. */
+  /**
+   * Requests of others may wait behind this one on its connection: what follows it is theirs, and in doubt nobody's. For the
+   * exchange to set, after `begin`.
+   */
+  isPipelined = false;
+  /**
+   * `rest[restStart, restEnd)`: what came behind the response on a pipelined connection, or of the new protocol, where it
+   * was switched. Valid during the call alone.
+   */
   rest: Buffer = NO_BYTES;
+  restStart = 0;
+  restEnd = 0;
   /** How the client knows the body's end. */
   clientKind: BodyKind = BODY.none;
   /** The backend keeps its connection open, and it is clear where the next response begins. */
   keepsUpstream = false;
+  /** The final head was one of HTTP/1.1. Once it has come. */
+  isHttp11 = false;
   /** The backend has asked for the request's content: a 100 has come. */
   hasContinued = false;
   /** The client was told that its connection stays open. */
@@ -91,13 +109,35 @@ export class ResponseRelay {
     this.#traits = traits;
     this.#partial = this.#flow = null;
     this.#interims = this.status = 0;
-    this.keepsUpstream = this.keepsClient = this.hasContinued = false;
+    this.keepsUpstream = this.keepsClient = this.hasContinued = this.isPipelined = false;
     this.#body.begin(BODY.none, 0, true);
+  }
+
+  /** The connection is others' now; a part of a head that has come counts no more. */
+  forget(): void {
+    this.#partial = null;
+    this.rest = NO_BYTES;
+    this.isPipelined = false;
   }
 
   /** Any byte of a response has come. */
   get hasHeard(): boolean {
     return this.status !== 0 || this.#partial !== null || this.#interims > 0;
+  }
+
+  /** The response has begun, and the connection ends with it. */
+  get isLast(): boolean {
+    return this.status !== 0 && !this.keepsUpstream;
+  }
+
+  /** The response has begun, and much of it is still to come. */
+  get isLong(): boolean {
+    return this.status !== 0 && this.#body.remainingBytes > LONG_BYTES;
+  }
+
+  /** Nothing of the response has been handed on. */
+  get isUntold(): boolean {
+    return this.status === 0 && this.#interims === 0;
   }
 
   /** The client does not take what it is sent. */
@@ -176,9 +216,15 @@ export class ResponseRelay {
     this.#begun(101);
     const text = rewriteResponse(bytes, head, BODY.none) + this.#host.cookieLine();
     this.#client.write(`${text}Connection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`, 'latin1');
-    // the head may have come in pieces, and then it is not the last of them that `past` is an index of
-    this.rest = bytes.subarray(past, end);
+    this.#setRest(bytes, past, end);
     return RELAY.switching;
+  }
+
+  /** The head may have come in pieces: `bytes` need not be those that came last. */
+  #setRest(bytes: Buffer, start: number, end: number): void {
+    this.rest = bytes;
+    this.restStart = start;
+    this.restEnd = end;
   }
 
   #begun(status: number): void {
@@ -196,19 +242,22 @@ export class ResponseRelay {
     this.#isReframed = kind === BODY.untilClose && clientMinor === 1;
     if (this.#isReframed) this.clientKind = BODY.chunked;
     else if (kind === BODY.chunked && clientMinor === 0) this.clientKind = BODY.untilClose;
+    this.isHttp11 = head.minorVersion === 1;
     this.keepsUpstream = head.keepsConnection && kind !== BODY.untilClose;
+    if (this.isPipelined && (!this.isHttp11 || head.isFramedInVain)) this.keepsUpstream = false;
     this.keepsClient =
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
-    this.#begun(head.status);
     this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
     const cookieLine = this.#host.cookieLine();
     if (this.keepsClient && clientMinor === 1 && cookieLine === '' && kind <= BODY.length) {
       const past = start + (kind === BODY.length ? head.contentLength : 0);
       const whole = past <= end ? wholeResponse(bytes, head, past) : null;
       if (whole !== null) {
+        if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
+        this.#begun(head.status);
         this.#body.read(bytes, start, past, ignoreBytes);
         this.#client.write(whole, 'latin1');
-        return this.#afterBody(past < end);
+        return this.#afterBody(bytes, past, end);
       }
     }
 
@@ -217,26 +266,31 @@ export class ResponseRelay {
     else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
     this.#gathered = text;
     const past = this.#body.read(bytes, start, end, this.#isReframed ? this.#gatherFramed : this.#gather);
+    if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
+    this.#begun(head.status);
     if (this.#body.done) this.#client.write(this.#gathered, 'latin1');
     else {
       this.#flow = new Flow(upstream, this.#client, () => this.#host.onResponseProgress());
       this.#flow.forwardText(this.#gathered);
     }
     this.#gathered = '';
-    return this.#afterBody(past < end);
+    return this.#afterBody(bytes, past, end);
   }
 
   #relayBody(bytes: Buffer, start: number, end: number): RelayOutcome {
     const sink = this.#isReframed ? this.#forwardFramed : (this.#flow as Flow).forward;
     const past = this.#body.read(bytes, start, end, sink);
-    return this.#afterBody(past < end);
+    return this.#afterBody(bytes, past, end);
   }
 
-  #afterBody(hasMore: boolean): RelayOutcome {
+  #afterBody(bytes: Buffer, past: number, end: number): RelayOutcome {
     if (this.#body.fault !== null) return this.#fault(`response: ${this.#body.fault.reason}`);
-    // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
-    if (this.#body.done && hasMore) this.keepsUpstream = false;
-    if (this.#body.done) return RELAY.whole;
+    if (this.#body.done) {
+      if (this.isPipelined) this.#setRest(bytes, past, end);
+      // RFC 9112 section 6.3: bytes past the end belong to no request; the connection cannot be trusted
+      else if (past < end) this.keepsUpstream = false;
+      return RELAY.whole;
+    }
     this.#host.onResponseProgress();
     return RELAY.pending;
   }
@@ -253,6 +307,16 @@ export class ResponseRelay {
 }
 
 function ignoreBytes(): void {}
+
+const VERSION = 'HTTP/1.';
+
+/** A response may begin with `bytes[start, end)`, or nothing has come yet. */
+function isResponseStart(bytes: Buffer, start: number, end: number): boolean {
+  for (let i = 0; i < VERSION.length && start + i < end; i++) {
+    if (bytes[start + i] !== VERSION.charCodeAt(i)) return false;
+  }
+  return true;
+}
 
 /** RFC 9110 section 7.8: a server switches to nothing that the request has not offered. Both are lists. */
 function isOffered(protocols: string, offered: string): boolean {

@@ -11,6 +11,7 @@ import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { Timed } from './timer-wheel.ts';
 import type { UpstreamNode } from './upstream-node.ts';
+import type { UpstreamPipeline } from './upstream-pipeline.ts';
 import { BackendVerifier } from './verify-backend.ts';
 
 /** Whoever has a connection in use. After onUpstreamFailed or onUpstreamClosed the connection is gone. */
@@ -36,6 +37,10 @@ export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
   stream: ByteStream;
   /** It has served a request before: the backend may be closing it at this moment. */
   isReused = false;
+  /** Its last answer was one of HTTP/1.1, after which it stayed open: requests may be pipelined on it. */
+  isPipelinable = false;
+  /** Its own, once requests were; null before. */
+  pipeline: UpstreamPipeline | null = null;
   idlePrevious: MayIdle | null = null;
   idleNext: MayIdle | null = null;
 

@@ -7,9 +7,11 @@ import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import type { NodeState } from '../src/boards/route-board.ts';
 import { STAT } from '../src/boards/stats-board.ts';
 import { NodeHealth } from './node-health.ts';
+import { NodePipelines } from './node-pipelines.ts';
 import type { NodePool } from './node-pool.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import type { UpstreamPipeline } from './upstream-pipeline.ts';
 
 export class UpstreamNode {
   readonly slot: number;
@@ -27,6 +29,8 @@ export class UpstreamNode {
   readonly #context: ThreadContext;
   /** Null until it fails for the first time. */
   #health: NodeHealth | null = null;
+  /** Null until a request asks for one. */
+  #pipelines: NodePipelines | null = null;
 
   /** `idWords`: five, copied. */
   constructor(
@@ -99,6 +103,22 @@ export class UpstreamNode {
     connection.use(user);
     this.#context.add(STAT.upstreamReuses);
     return connection;
+  }
+
+  /** A pipelined connection for one more request, for it to join; null: it is to have one of its own. */
+  takePipeline(service: ServiceSettings): UpstreamPipeline | null {
+    this.#pipelines ??= new NodePipelines(this, this.#context);
+    const pipeline = this.#pipelines.take(service);
+    if (pipeline === null) return null;
+    this.#context.count('upstreamReuses');
+    this.#context.count('upstreamsPipelined');
+    return pipeline;
+  }
+
+  /** An idle connection that may be pipelined on, for `use`; null where the newest is none. */
+  takePipelinable(): UpstreamConnection | null {
+    if (this.#idle.at(-1)?.isPipelinable !== true) return null;
+    return this.#idle.pop() ?? null;
   }
 
   /** A new connection for `user`, who is told when it is open. */

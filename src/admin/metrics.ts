@@ -110,6 +110,12 @@ function writeTraffic(out: Exposition, traffic: TrafficView): void {
   );
   out.counter('backend_connects_total', 'Attempts at a new backend connection', traffic.backendConnects);
   out.counter('backend_reuses_total', 'Requests sent on a kept backend connection', traffic.backendReuses);
+  out.counter('backend_pipelined_total', 'Requests sent on a pipelined backend connection', traffic.backendPipelined);
+  out.counter(
+    'backend_pipelines_broken_total',
+    'Pipelined backend connections that closed with requests waiting on them',
+    traffic.backendPipelinesBroken,
+  );
   out.counter(
     'nodes_left_out_total',
     'Times that a listener thread left a node out, as its requests kept failing',

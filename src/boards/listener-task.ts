@@ -123,6 +123,8 @@ export interface ServiceSettings {
   readonly persistBackend: boolean;
   readonly backendPersistCache: number;
   readonly backendIdleTimeoutMs: number;
+  /** Requests that may await their answers on one backend connection, 1 to 256; 1: no pipelining. */
+  readonly pipelining: number;
   readonly verifyBackend: boolean;
   readonly verifyBackendPath: string;
   readonly connectTimeoutMs: number;

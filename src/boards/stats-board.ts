@@ -69,6 +69,10 @@ export const STAT = {
   upstreamsOpen: 32,
   /** Requests that no backend connection was left for. */
   upstreamsRefused: 33,
+  /** Requests that went out on a pipelined backend connection. */
+  upstreamsPipelined: 34,
+  /** Pipelined connections that closed with requests waiting on them, which were sent again. */
+  pipelinesBroken: 35,
 } as const;
 
 export type Stat = keyof typeof STAT;

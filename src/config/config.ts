@@ -142,6 +142,8 @@ export interface PoolConfig {
   nodes: NodeConfig[];
   /** null: nodes are not checked. */
   healthCheck: HealthCheckConfig | null;
+  /** Requests that may await their answers on one backend connection of a listener thread, 1..256; 1: no pipelining. */
+  pipelining: number;
 }
 
 /** Invariant: timeoutMs <= intervalMs. */

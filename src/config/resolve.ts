@@ -138,7 +138,8 @@ function resolveCanary(raw: NonNullable<RawConfig['canary']>): CanaryConfig {
 
 function resolvePool(name: string, raw: RawConfig['pools'][string]): PoolConfig {
   const nodes = (raw.nodes ?? []).map(({ address, weight, drain }) => ({ ...address, weight, drain }));
-  return { name, nodes, healthCheck: raw.health_check === undefined ? null : resolveHealthCheck(raw.health_check) };
+  const healthCheck = raw.health_check === undefined ? null : resolveHealthCheck(raw.health_check);
+  return { name, nodes, healthCheck, pipelining: raw.pipelining };
 }
 
 function resolveHealthCheck(raw: RawHealthCheck): HealthCheckConfig {

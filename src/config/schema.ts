@@ -32,6 +32,7 @@ const WORKERS_RANGE = { min: 1, max: 256 };
 const KIB = 1024;
 const MINUTE = 60_000;
 
+const PIPELINING_RANGE = { min: 1, max: 256 };
 const CONNECTIONS_RANGE = { min: 1, max: 10_000_000 };
 const NONE_OR_CONNECTIONS = { min: 0, max: CONNECTIONS_RANGE.max };
 
@@ -88,6 +89,15 @@ const poolSchema = section(
       json: {},
     }),
     health_check: section(healthCheckSchema.optional(), infoOf(healthCheckSchema)),
+    pipelining: integer(
+      PIPELINING_RANGE,
+      {
+        description:
+          'GET and OPTIONS requests that may await their answers on one backend connection of a listener thread. 1: each request has a connection of its own. For backends that frame every answer right: read docs/pipelining.md first.',
+        default: '1',
+      },
+      'requests',
+    ),
   }),
   { description: 'A group of backend servers.', type: 'map', json: {} },
 );

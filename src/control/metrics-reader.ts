@@ -84,6 +84,8 @@ export class MetricsReader {
       backendConnectionsRefused: counters.read('upstreamsRefused'),
       backendConnects: counters.read('upstreamConnects'),
       backendReuses: counters.read('upstreamReuses'),
+      backendPipelined: counters.read('upstreamsPipelined'),
+      backendPipelinesBroken: counters.read('pipelinesBroken'),
       nodesLeftOut: counters.read('nodesLeftOut'),
     };
   }

@@ -45,6 +45,8 @@ export interface TrafficView {
   readonly backendConnectionsRefused: number;
   readonly backendConnects: number;
   readonly backendReuses: number;
+  readonly backendPipelined: number;
+  readonly backendPipelinesBroken: number;
   readonly nodesLeftOut: number;
 }
 

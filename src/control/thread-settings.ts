@@ -4,7 +4,7 @@
 
 import { renderCookieAttributes } from '../affinity/cookie.ts';
 import type { AffinitySettings, ListenerSettings, ServiceSettings, TlsSettings } from '../boards/listener-task.ts';
-import type { Config, ServiceConfig, TlsConfig } from '../config/config.ts';
+import type { Config, PoolConfig, ServiceConfig, TlsConfig } from '../config/config.ts';
 
 /** A pool hashed with a salt: what one route board holds. */
 export interface Route {
@@ -39,7 +39,12 @@ export function resolveRouting(config: Config): Routing {
     known.set(key, index);
     return index;
   };
-  const services = config.services.map((service) => resolveService(service, routeIndex));
+  const pools = new Map(config.pools.map((pool) => [pool.name, pool]));
+  const services = config.services.map((service) => {
+    const pool = pools.get(service.pool);
+    if (pool === undefined) throw new Error(`no pool ${service.pool}`);
+    return resolveService(service, pool, routeIndex);
+  });
   const indexOf = new Map(config.services.map(({ name }, i) => [name, i]));
   const serviceIndex = (name: string): number => {
     const index = indexOf.get(name);
@@ -65,12 +70,16 @@ export function tlsSettings({ certificates, clientCa, ticketLifetimeMs, ...rest 
   };
 }
 
-function resolveService(service: ServiceConfig, routeIndex: (route: Route) => number): ServicePlan {
+function resolveService(
+  service: ServiceConfig,
+  { pipelining }: PoolConfig,
+  routeIndex: (route: Route) => number,
+): ServicePlan {
   const { affinity, role: _role, ...rest } = service;
   // domain mode hashes nothing
   const salt = affinity?.useSalt && !affinity.useDomain ? affinity.salt : '';
   const route = routeIndex({ pool: service.pool, salt });
-  return { ...rest, route, affinity: affinity === null ? null : resolveAffinity(affinity) };
+  return { ...rest, pipelining, route, affinity: affinity === null ? null : resolveAffinity(affinity) };
 }
 
 function resolveAffinity(affinity: NonNullable<ServiceConfig['affinity']>): AffinitySettings {

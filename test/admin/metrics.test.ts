@@ -64,6 +64,8 @@ const VIEW: MetricsView = {
     backendConnectionsRefused: 30,
     backendConnects: 47,
     backendReuses: 48,
+    backendPipelined: 28,
+    backendPipelinesBroken: 29,
     nodesLeftOut: 49,
   },
   services: [
@@ -165,6 +167,8 @@ test('every number has its name and its labels', async () => {
     'stekbal_backend_connections_refused_total 30',
     'stekbal_backend_connects_total 47',
     'stekbal_backend_reuses_total 48',
+    'stekbal_backend_pipelined_total 28',
+    'stekbal_backend_pipelines_broken_total 29',
     'stekbal_nodes_left_out_total 49',
     'stekbal_requests_total{service="web",code="200"} 50',
     'stekbal_requests_total{service="web",code="502"} 51',

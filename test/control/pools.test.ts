@@ -139,7 +139,7 @@ test('a route that is not retained is forgotten, and the other one of its pool i
 });
 
 function poolOf(...addresses: string[]): PoolConfig {
-  return { name: 'web', nodes: addresses.map(nodeOf), healthCheck: null };
+  return { name: 'web', nodes: addresses.map(nodeOf), healthCheck: null, pipelining: 1 };
 }
 
 function nodeOf(text: string): NodeConfig {

@@ -100,7 +100,8 @@ test('what a thread is sent can be cloned, and holds nothing that it has no use 
 });
 
 function config(services: ServiceConfig[], listeners: ListenerConfig[] = []): Config {
-  return { services, listeners } as unknown as Config;
+  const pools = services.map(({ pool }) => ({ name: pool, pipelining: 1, nodes: [] }));
+  return { pools, services, listeners } as unknown as Config;
 }
 
 function service(name: string, pool: string, affinity: AffinityConfig | null = null): ServiceConfig {

@@ -161,7 +161,8 @@ export async function serveTls(t: TestContext, options: ServeOptions = {}): Prom
   };
 }
 
-const SERVICE: ServiceSettings = {
+/** Times that no test runs into. */
+export const SERVICE: ServiceSettings = {
   id: 0,
   name: 'web',
   route: 0,
@@ -172,6 +173,7 @@ const SERVICE: ServiceSettings = {
   persistBackend: true,
   backendPersistCache: 8,
   backendIdleTimeoutMs: 10_000,
+  pipelining: 1,
   verifyBackend: false,
   verifyBackendPath: '*',
   connectTimeoutMs: 5_000,

@@ -142,6 +142,12 @@ export class BodyReader {
     this.#trailerBytes = 0;
   }
 
+  /** Content bytes that are known to come yet; Infinity where that is not known. */
+  get remainingBytes(): number {
+    if (this.done) return 0;
+    return this.kind === BODY.length ? this.#remaining : Number.POSITIVE_INFINITY;
+  }
+
   /**
    * Reads body bytes from `bytes[start, end)` and hands on to `sink` what is to be forwarded. Returns the index of the
    * first byte that is not the body's: less than `end` only where the body is done, or `fault` is set.

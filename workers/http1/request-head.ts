@@ -71,6 +71,11 @@ export class RequestHead extends MessageHead {
   isHead = false;
   /** RFC 9110 section 9.2.2: sending it twice has the effect of once. */
   isIdempotent = false;
+  /**
+   * GET or OPTIONS: safe (RFC 9110 section 9.2.1), and an answer to it is framed by its own head alone. HEAD is safe, too, but
+   * a backend that sends content all the same would have it read for the next answer.
+   */
+  isSafeAndFramed = false;
   /** RFC 9110 sections 9.3.1 to 9.3.8: content of such a request means nothing, and some servers do not read it. */
   hasNoUseForContent = false;
   /** Content comes when the server has asked for it by 100 (Continue), or when the client is tired of waiting. */
@@ -99,6 +104,13 @@ export class RequestHead extends MessageHead {
 
   get hasBody(): boolean {
     return this.isChunked || this.contentLength > 0;
+  }
+
+  /** It may be sent before those ahead of it are answered: nothing is lost where it has to be sent again. */
+  get isPipelinable(): boolean {
+    return (
+      this.isSafeAndFramed && this.minorVersion === 1 && !this.hasBody && !this.expectsContinue && this.upgradeStart < 0
+    );
   }
 
   /** RFC 9112 section 3: method SP request-target SP HTTP-version CRLF, one space each. */
@@ -225,12 +237,9 @@ export class RequestHead extends MessageHead {
     const length = this.methodEnd - this.start;
     this.isHead = length === 4 && this.#methodIs('HEAD');
     const isTrace = length === 5 && this.#methodIs('TRACE');
+    this.isSafeAndFramed = (length === 3 && this.#methodIs('GET')) || (length === 7 && this.#methodIs('OPTIONS'));
     this.hasNoUseForContent =
-      this.isHead ||
-      isTrace ||
-      (length === 3 && this.#methodIs('GET')) ||
-      (length === 7 && this.#methodIs('OPTIONS')) ||
-      (length === 6 && this.#methodIs('DELETE'));
+      this.isSafeAndFramed || this.isHead || isTrace || (length === 6 && this.#methodIs('DELETE'));
     this.isIdempotent = this.hasNoUseForContent || (length === 3 && this.#methodIs('PUT'));
     if (isTrace && this.hasBody) this.fault = FAULT.traceContent;
     // no tunnel to anywhere: an edge in front of its own backends is no forward proxy

@@ -38,6 +38,11 @@ export class ResponseHead extends MessageHead {
     return this.contentLength === 0 ? BODY.none : BODY.length;
   }
 
+  /** It says how long a body is that it cannot have: some servers send one all the same (RFC 9112 section 6.3, point 1). */
+  get isFramedInVain(): boolean {
+    return (this.status === 204 || this.status === 304) && (this.isChunked || this.contentLength > 0);
+  }
+
   /** HTTP-version SP status-code [ SP reason-phrase ] CRLF; the space is often left out with the reason. */
   protected override parseStartLine(bytes: Uint8Array, start: number, end: number): number {
     this.start = start;

@@ -50,7 +50,8 @@ function newHealth(t: TestContext, check: HealthCheckConfig | null = CHECK, addr
     },
   });
   t.after(() => health.stop());
-  const configure = (healthCheck: HealthCheckConfig | null) => health.configure([{ name: 'web', nodes, healthCheck }]);
+  const configure = (healthCheck: HealthCheckConfig | null) =>
+    health.configure([{ name: 'web', nodes, healthCheck, pipelining: 1 }]);
   /** As when a reload or an edit changes the pool. */
   const setNodes = (...after: string[]) => {
     for (const { address } of nodes) if (!after.includes(address)) boards.delete(address);
@@ -330,7 +331,7 @@ test('intervals are shortened by jitter, never stretched; of many nodes few begi
     },
   });
   t.after(() => health.stop());
-  health.configure([{ name: 'web', nodes, healthCheck: { ...CHECK, intervalMs: 2_000, jitter: 0.5 } }]);
+  health.configure([{ name: 'web', nodes, healthCheck: { ...CHECK, intervalMs: 2_000, jitter: 0.5 }, pipelining: 1 }]);
   let most = 0;
   for (let ms = 0; ms < 2_000; ms += 10) {
     const before = starts;

@@ -82,7 +82,7 @@ function relay(one: ResponseCase, client: Client, pieces: readonly string[]): Re
     else if (outcome !== RELAY.pending) hasMore = true;
     else {
       outcome = response.onBytes(stream, Buffer.from(piece, 'latin1'), 0, piece.length);
-      if (outcome === RELAY.switching) bytes += response.rest.toString('latin1');
+      if (outcome === RELAY.switching) bytes += response.rest.toString('latin1', response.restStart, response.restEnd);
     }
   }
   if (outcome === RELAY.pending && one.script.at(-1) === FIN) outcome = response.onEnd();
