@@ -1,0 +1,25 @@
+/** A proxy of node:http alone: a server, and an Agent that keeps connections. */
+
+import http from 'node:http';
+import { pipeline } from 'node:stream';
+import { byCookie, forwardedHeaders, serve } from './way.ts';
+
+const agent = new http.Agent({ keepAlive: true });
+const portOf = byCookie(({ port }) => port);
+
+serve((request, response) => {
+  const upstream = http.request({
+    agent,
+    host: '127.0.0.1',
+    port: portOf(request),
+    method: request.method as string,
+    path: request.url as string,
+    headers: forwardedHeaders(request),
+  });
+  upstream.once('response', (answer) => {
+    response.writeHead(answer.statusCode as number, answer.headers);
+    pipeline(answer, response, () => {});
+  });
+  upstream.once('error', () => response.writeHead(502).end());
+  request.pipe(upstream);
+});
