@@ -8,6 +8,8 @@ import { once } from 'node:events';
 import tls from 'node:tls';
 import type { HandshakeLoad, LoadMessage } from './load.ts';
 
+const SILENT_MAX_MS = 5_000;
+
 const load = JSON.parse(process.argv[2] as string) as HandshakeLoad;
 const { port, version, isResumed, leadMs, forMs, clients } = load;
 const tell = (message: LoadMessage) => process.send?.(message);
@@ -16,15 +18,17 @@ let done = 0;
 let isOver = false;
 
 function connect(session?: Buffer): tls.TLSSocket {
-  return tls.connect({
+  const socket = tls.connect({
     port,
     host: '127.0.0.1',
     servername: 'localhost',
     rejectUnauthorized: false,
     minVersion: version,
     maxVersion: version,
+    timeout: SILENT_MAX_MS,
     ...(session === undefined ? {} : { session }),
   });
+  return socket.once('timeout', () => socket.destroy(new Error(`silent for ${SILENT_MAX_MS} ms`)));
 }
 
 /** With a request, as a TLS 1.3 ticket comes with what is read after the handshake. */

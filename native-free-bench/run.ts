@@ -3,6 +3,7 @@
  * every other proxy that is found. README.md says what the figures mean; `--help` lists the options.
  */
 
+import { chmodSync } from 'node:fs';
 import { backendId } from '../src/affinity/backend-id.ts';
 import { chooseCores } from './cores.ts';
 import type { Sampled } from './figures.ts';
@@ -38,6 +39,8 @@ for (const { name, title, run } of options.parts) {
 if (options.groups.length > 0) write(aboutMacro());
 const macro: Record<string, GroupResult> = {};
 const folder = temporaryFolder();
+// a subject that root starts may become a lesser user
+chmodSync(folder, 0o711);
 for (const group of options.groups) {
   const { rounds, seconds, warmUpSeconds } = options;
   const settings = { rounds, seconds, warmUpSeconds, cores, folder, idOf: backendId, progress };

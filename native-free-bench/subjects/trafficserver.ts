@@ -4,8 +4,8 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { installedVersion } from './installed.ts';
 import { COOKIE_NAME, type Node, type Setting, type Subject } from './subject.ts';
 
@@ -43,16 +43,10 @@ export const trafficserver: Subject = {
     };
     const entries = Object.entries(own).map(([key, path]) => `${key}: ${path}\n`);
     writeFileSync(root, entries.join(''));
-    if (process.getuid?.() === 0) giveAway(folder);
+    if (process.getuid?.() === 0) spawnSync('chown', ['-R', LESSER_USER, folder]);
     return { program: 'traffic_server', args: [`--run-root=${root}`] };
   },
 };
-
-/** The folder above was made for this user alone. */
-function giveAway(folder: string): void {
-  chmodSync(dirname(folder), 0o711);
-  spawnSync('chown', ['-R', LESSER_USER, folder]);
-}
 
 function rule({ id, port }: Node): string {
   return `cond %{REMAP_PSEUDO_HOOK} [AND]\ncond %{COOKIE:${COOKIE_NAME}} =${id}\nset-destination PORT ${port}\n`;

@@ -2,7 +2,7 @@
 
 import http from 'node:http';
 import { pipeline } from 'node:stream';
-import { byCookie, forwardedHeaders, serve } from './way.ts';
+import { answerBadGateway, byCookie, forwardedHeaders, serve, withoutHopByHop } from './way.ts';
 
 const agent = new http.Agent({ keepAlive: true });
 const portOf = byCookie(({ port }) => port);
@@ -17,9 +17,11 @@ serve((request, response) => {
     headers: forwardedHeaders(request),
   });
   upstream.once('response', (answer) => {
-    response.writeHead(answer.statusCode as number, answer.headers);
+    response.writeHead(answer.statusCode as number, withoutHopByHop(answer.headers));
     pipeline(answer, response, () => {});
   });
-  upstream.once('error', () => response.writeHead(502).end());
-  request.pipe(upstream);
+  // a client that goes takes its request with it
+  pipeline(request, upstream, (error) => {
+    if (error) answerBadGateway(response);
+  });
 });

@@ -1,7 +1,7 @@
 /** A proxy of node:http's server and undici's pools, by `stream`, which is undici's way to hand an answer on. */
 
 import { Pool } from 'undici';
-import { byCookie, forwardedHeaders, serve } from './way.ts';
+import { answerBadGateway, byCookie, forwardedHeaders, serve, withoutHopByHop } from './way.ts';
 
 const poolOf = byCookie(({ port }) => new Pool(`http://127.0.0.1:${port}`, { connections: null }));
 
@@ -15,10 +15,7 @@ serve((request, response) => {
         headers: forwardedHeaders(request),
         body: hasContent ? request : null,
       },
-      ({ statusCode, headers }) => {
-        const { connection, 'keep-alive': keepAlive, ...kept } = headers;
-        return response.writeHead(statusCode, kept);
-      },
+      ({ statusCode, headers }) => response.writeHead(statusCode, withoutHopByHop(headers)),
     )
-    .catch(() => response.headersSent || response.writeHead(502).end());
+    .catch(() => answerBadGateway(response));
 });

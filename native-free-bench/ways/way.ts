@@ -45,12 +45,23 @@ export function byCookie<T>(make: (node: Node) => T): (request: Pick<Asked, 'hea
   return (request) => all.get(COOKIE.exec(request.headers.cookie ?? '')?.[1] ?? '') ?? first;
 }
 
-/** The request's headers as the node gets them: without those of the connection, with those that tell of the client. */
+/** The request's headers as the node gets them, with those that tell of the client. */
 export function forwardedHeaders(request: Asked): http.IncomingHttpHeaders {
-  const { connection, 'keep-alive': keepAlive, 'transfer-encoding': codings, ...headers } = request.headers;
   return {
-    ...headers,
+    ...withoutHopByHop(request.headers),
     'x-forwarded-for': request.socket.remoteAddress ?? '',
     'x-forwarded-proto': setting.tls === null ? 'http' : 'https',
   };
+}
+
+/** What one connection says to its own other end is not passed on. */
+export function withoutHopByHop(headers: http.IncomingHttpHeaders): http.IncomingHttpHeaders {
+  const { connection, 'keep-alive': keepAlive, 'transfer-encoding': codings, ...kept } = headers;
+  return kept;
+}
+
+/** Ends the answer where it has begun already. */
+export function answerBadGateway(response: http.ServerResponse): void {
+  if (response.headersSent) response.destroy();
+  else response.writeHead(502).end();
 }
