@@ -28,7 +28,9 @@ declare module 'autocannon' {
     readonly latency: { readonly p50: number; readonly p99: number };
   }
 
-  interface Instance extends EventEmitter, Promise<Result> {}
+  interface Instance extends EventEmitter, Promise<Result> {
+    stop(): void;
+  }
 
   export default function autocannon(options: Options): Instance;
 }

@@ -34,11 +34,20 @@ function connect(session?: Buffer): tls.TLSSocket {
 /** With a request, as a TLS 1.3 ticket comes with what is read after the handshake. */
 async function newSession(): Promise<Buffer> {
   let session: Buffer | null = null;
-  const socket = connect().on('session', (s) => {
+  let isAnswered = false;
+  const socket = connect();
+  const endOnceDone = () => {
+    if (isAnswered && session !== null) socket.end();
+  };
+  socket.on('session', (s) => {
     session = s;
+    endOnceDone();
   });
-  socket.write('GET /0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
-  socket.resume();
+  socket.on('data', () => {
+    isAnswered = true;
+    endOnceDone();
+  });
+  socket.write('GET /0 HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await once(socket, 'close');
   if (session === null) throw new Error('no session to resume');
   return session;

@@ -3,12 +3,14 @@
  * by IPC when the time that counts begins and ends, and the result (see measured.ts).
  */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import autocannon from 'autocannon';
 import type { LoadMessage, RequestLoad } from './load.ts';
 
 const SAMPLE_MS = 50;
-/** Its last requests are not answered any more: it ends behind the time that counts. */
-const TAIL_MS = 100;
+const LOOK_MS = 10;
+/** For every connection to be opened and answered once. */
+const OPEN_MAX_MS = 20_000;
 
 const load = JSON.parse(process.argv[2] as string) as RequestLoad;
 const { url, connections, leadMs, forMs, cookies, uploadBytes } = load;
@@ -19,7 +21,7 @@ let next = 0;
 const instance = autocannon({
   url,
   connections,
-  duration: (leadMs + forMs + TAIL_MS) / 1_000,
+  duration: OPEN_MAX_MS + leadMs + forMs,
   sampleInt: SAMPLE_MS,
   method: uploadBytes > 0 ? 'POST' : 'GET',
   ...(uploadBytes > 0 ? { body: Buffer.alloc(uploadBytes, 'x') } : {}),
@@ -32,8 +34,14 @@ instance.on('response', (_client: unknown, _status: number, responseBytes: numbe
   answered++;
   bytes += responseBytes;
 });
-setTimeout(() => tell({ kind: 'begin', done: answered }), leadMs);
-setTimeout(() => tell({ kind: 'end', done: answered }), leadMs + forMs);
+await sleep(leadMs);
+// what opening them costs is not the requests'
+const latest = performance.now() + OPEN_MAX_MS;
+while (answered < connections && performance.now() < latest) await sleep(LOOK_MS);
+tell({ kind: 'begin', done: answered });
+await sleep(forMs);
+tell({ kind: 'end', done: answered });
+instance.stop();
 const { errors, non2xx, latency } = await instance;
 tell({
   kind: 'result',
