@@ -19,6 +19,8 @@ export interface Launched {
   readonly process: ChildProcess;
   readonly pid: number;
   readonly port: number;
+  /** The end of what it wrote, for when it fails. */
+  said(): string;
 }
 
 /** What is the same for all subjects of a group. */
@@ -47,6 +49,7 @@ export async function launch(subject: Subject, shared: SharedSetting, cores: str
       await end(child);
       throw new Error(`${failure}; it said: ${said.trim()}`);
     }
-    if (await canConnect(port)) return { subject, process: child, pid: child.pid as number, port };
+    if (await canConnect(port))
+      return { subject, process: child, pid: child.pid as number, port, said: () => said.trim() };
   }
 }

@@ -126,7 +126,7 @@ async function play(
   }
   if (launched.process.exitCode === null && launched.process.signalCode === null)
     signalTree(launched.process, 'SIGSTOP');
-  else await giveUp(runner, new Error('it ended'));
+  else await giveUp(runner, new Error(`it ended; it said: ${launched.said()}`));
 }
 
 async function giveUp(runner: Runner, { message }: Error): Promise<void> {

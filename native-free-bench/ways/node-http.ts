@@ -20,8 +20,7 @@ serve((request, response) => {
     response.writeHead(answer.statusCode as number, withoutHopByHop(answer.headers));
     pipeline(answer, response, () => {});
   });
-  // a client that goes takes its request with it
-  pipeline(request, upstream, (error) => {
-    if (error) answerBadGateway(response);
-  });
+  // behind the end of the request, too: a client that goes takes the connection with it
+  upstream.on('error', () => answerBadGateway(response));
+  pipeline(request, upstream, () => {});
 });
