@@ -53,7 +53,7 @@ export const HELP = `Usage: npm run bench -- [options]
   --json             everything, for machines, on stdout
   --help             this
 
-Progress goes to stderr. What the figures mean, and what they do not, stands in native-free-bench/README.md.
+Exit code 0; 1 where a subject or a round failed; 2 for a wrong option. Progress goes to stderr. What the figures mean, and what they do not, stands in native-free-bench/README.md.
 `;
 
 /** null: help was asked for. Throws a UsageError. */

@@ -13,7 +13,7 @@ import { PARTS } from '../../native-free-bench/micro.ts';
 import { readOptions, UsageError } from '../../native-free-bench/options.ts';
 import type { Subject } from '../../native-free-bench/subjects/subject.ts';
 import { backendId } from '../../src/affinity/backend-id.ts';
-import { requirePeer, temporaryFolder } from '../e2e/harness.ts';
+import { eventually, requirePeer, temporaryFolder } from '../e2e/harness.ts';
 
 const RUN = fileURLToPath(new URL('../../native-free-bench/run.ts', import.meta.url));
 const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
@@ -126,7 +126,7 @@ test('a run that is interrupted ends all that it started and leaves no folder', 
   assert.equal(code, 130);
   assert.deepEqual(readdirSync(folder), []);
   // SIGKILL has been sent to each: what is left of them ends as the kernel gets to it
-  while (namesProcess(folder)) await new Promise((resolve) => setImmediate(resolve));
+  await eventually(() => !namesProcess(folder), 'its processes to end');
 });
 
 /** A process has `text` in its command line. */
