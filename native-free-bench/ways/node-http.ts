@@ -17,6 +17,10 @@ serve((request, response) => {
     headers: forwardedHeaders(request),
   });
   upstream.once('response', (answer) => {
+    if (response.destroyed) {
+      answer.destroy();
+      return;
+    }
     response.writeHead(answer.statusCode as number, withoutHopByHop(answer.headers));
     pipeline(answer, response, () => {});
   });
