@@ -7,7 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { check } from './check.ts';
 import type { Cores } from './cores.ts';
-import { type Sampled, sampled } from './figures.ts';
+import { median, type Sampled, sampled } from './figures.ts';
 import { figureOf, type Group, unitOf } from './groups.ts';
 import { type Launched, launch, type SharedSetting } from './launch.ts';
 import { type Loaded, loadHandshakes, loadRequests } from './load.ts';
@@ -36,7 +36,7 @@ export interface Row {
   readonly subject: string;
   /** null: no round went well. */
   readonly figure: Sampled | null;
-  /** To the reference's median; null where either is missing. */
+  /** To the reference, round by round, the median; null where they have no round in common. */
   readonly ratio: number | null;
   /** Why rounds do not count, or why there are none. */
   readonly faults: readonly string[];
@@ -53,7 +53,8 @@ export interface GroupResult {
 interface Runner {
   readonly subject: Subject;
   launched: Launched | null;
-  readonly rounds: number[];
+  /** By the number of the round; one that does not count is missing. */
+  readonly rounds: Map<number, number>;
   readonly faults: string[];
 }
 
@@ -93,7 +94,7 @@ async function begin(
   setting: SharedSetting,
   { cores, progress, warmUpSeconds }: MacroOptions,
 ): Promise<Runner> {
-  const runner: Runner = { subject, launched: null, rounds: [], faults: [] };
+  const runner: Runner = { subject, launched: null, rounds: new Map(), faults: [] };
   progress(`${group.name}: starting ${subject.name}`);
   try {
     runner.launched = await launch(subject, setting, cores.subject);
@@ -120,7 +121,7 @@ async function play(
   signalTree(launched.process, 'SIGCONT');
   try {
     const { cpuMs, done } = await load(launched, group, nodes, seconds, cores);
-    runner.rounds.push(figureOf(group, cpuMs, done));
+    runner.rounds.set(round, figureOf(group, cpuMs, done));
   } catch (error) {
     runner.faults.push(`round ${round}: ${(error as Error).message}`);
   }
@@ -155,16 +156,20 @@ function load(
 
 function resultOf(group: Group, runners: readonly Runner[]): GroupResult {
   const unit = unitOf(group);
-  const figures = new Map(
-    runners
-      .filter(({ rounds }) => rounds.length > 0)
-      .map(({ subject: { name }, rounds }) => [name, sampled(name, unit, rounds)]),
-  );
-  const reference = figures.has(REFERENCE) ? REFERENCE : OURS;
-  const rows = runners.map(({ subject: { name }, faults }): Row => {
-    const [figure, base] = [figures.get(name) ?? null, figures.get(reference)];
-    const ratio = figure === null || base === undefined ? null : figure.value / base.value;
-    return { subject: name, figure, ratio, faults };
+  const roundsOf = (name: string) => runners.find(({ subject }) => subject.name === name)?.rounds ?? new Map();
+  const reference = roundsOf(REFERENCE).size > 0 ? REFERENCE : OURS;
+  const rows = runners.map(({ subject: { name }, rounds, faults }): Row => {
+    const figure = rounds.size === 0 ? null : sampled(name, unit, [...rounds.values()]);
+    return { subject: name, figure, ratio: ratioOf(rounds, roundsOf(reference)), faults };
   });
   return { title: group.title, unit, reference, rows };
+}
+
+/** Of rounds that stood side by side: the machine was the same then. */
+function ratioOf(rounds: ReadonlyMap<number, number>, others: ReadonlyMap<number, number>): number | null {
+  const ratios = [...rounds].flatMap(([round, value]) => {
+    const other = others.get(round);
+    return other === undefined ? [] : [value / other];
+  });
+  return ratios.length === 0 ? null : median(ratios);
 }
