@@ -24,7 +24,7 @@ export interface Options {
 export class UsageError extends Error {}
 
 const QUICK = { rounds: 1, seconds: 0.5, warmUpSeconds: 0, effort: { rounds: 1, share: 0.01 } };
-const USUAL = { rounds: 5, seconds: 2, warmUpSeconds: 1, effort: FULL };
+const USUAL = { rounds: 5, seconds: 2, warmUpSeconds: 3, effort: FULL };
 const ROUNDS_MAX = 1_000;
 const SECONDS_MAX = 3_600;
 
