@@ -19,6 +19,8 @@ export interface Launched {
   readonly process: ChildProcess;
   readonly pid: number;
   readonly port: number;
+  /** As it was started, in one line. */
+  readonly command: string;
   /** The end of what it wrote, for when it fails. */
   said(): string;
 }
@@ -50,6 +52,13 @@ export async function launch(subject: Subject, shared: SharedSetting, cores: str
       throw new Error(`${failure}; it said: ${said.trim()}`);
     }
     if (await canConnect(port))
-      return { subject, process: child, pid: child.pid as number, port, said: () => said.trim() };
+      return {
+        subject,
+        process: child,
+        pid: child.pid as number,
+        port,
+        command: [program, ...args].join(' '),
+        said: () => said.trim(),
+      };
   }
 }

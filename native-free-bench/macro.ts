@@ -34,6 +34,8 @@ export interface MacroOptions {
 
 export interface Row {
   readonly subject: string;
+  /** How it was started; null: it did not start. */
+  readonly command: string | null;
   /** null: no round went well. */
   readonly figure: Sampled | null;
   /** To the reference, round by round, the median; null where they have no round in common. */
@@ -52,7 +54,9 @@ export interface GroupResult {
 
 interface Runner {
   readonly subject: Subject;
+  /** null: it did not start, or has ended. */
   launched: Launched | null;
+  command: string | null;
   /** By the number of the round; one that does not count is missing. */
   readonly rounds: Map<number, number>;
   readonly faults: string[];
@@ -94,10 +98,11 @@ async function begin(
   setting: SharedSetting,
   { cores, progress, warmUpSeconds }: MacroOptions,
 ): Promise<Runner> {
-  const runner: Runner = { subject, launched: null, rounds: new Map(), faults: [] };
+  const runner: Runner = { subject, launched: null, command: null, rounds: new Map(), faults: [] };
   progress(`${group.name}: starting ${subject.name}`);
   try {
     runner.launched = await launch(subject, setting, cores.subject);
+    runner.command = runner.launched.command;
     await check(runner.launched, group, setting.nodes);
     if (warmUpSeconds > 0) await load(runner.launched, group, setting.nodes, warmUpSeconds, cores);
     signalTree(runner.launched.process, 'SIGSTOP');
@@ -158,9 +163,9 @@ function resultOf(group: Group, runners: readonly Runner[]): GroupResult {
   const unit = unitOf(group);
   const roundsOf = (name: string) => runners.find(({ subject }) => subject.name === name)?.rounds ?? new Map();
   const reference = roundsOf(REFERENCE).size > 0 ? REFERENCE : OURS;
-  const rows = runners.map(({ subject: { name }, rounds, faults }): Row => {
+  const rows = runners.map(({ subject: { name }, command, rounds, faults }): Row => {
     const figure = rounds.size === 0 ? null : sampled(name, unit, [...rounds.values()]);
-    return { subject: name, figure, ratio: ratioOf(rounds, roundsOf(reference)), faults };
+    return { subject: name, command, figure, ratio: ratioOf(rounds, roundsOf(reference)), faults };
   });
   return { title: group.title, unit, reference, rows };
 }
