@@ -17,15 +17,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
-import { availableParallelism, cpus, release, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ClusterStatus } from '../src/cluster/types.ts';
 import type { EdgeStatus } from '../src/control/status.ts';
 import { createAuthority, writeCredentials } from '../test/cluster/certificates.ts';
-import { cpuMs, rssMib } from './measured.ts';
-import type { Figure } from './run.ts';
+import type { Figure } from './figures.ts';
+import { machineLine } from './machine.ts';
+import { cpuMs, rssMib } from './processes.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const SIZES = [3, 5];
@@ -231,8 +232,8 @@ async function freePorts(count: number): Promise<number[]> {
 if (import.meta.main) {
   const asJson = process.argv.includes('--json');
   const disk = statfsSync(tmpdir()).type === TMPFS_MAGIC ? 'tmpfs' : 'a disk';
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, state_dir on ${disk}`;
-  if (!asJson) process.stdout.write(`Node ${process.version}, ${machine}\n`);
+  const machine = `${machineLine()}, state_dir on ${disk}`;
+  if (!asJson) process.stdout.write(`${machine}\n`);
   const results = await run();
   if (asJson) process.stdout.write(`${JSON.stringify({ node: process.version, machine, results }, null, 2)}\n`);
   else {

@@ -11,19 +11,20 @@
  * Non-goals: how long a request takes elsewhere; how many connections there can be.
  */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { descriptorShares, OPEN_FILES_MAX } from '../src/control/open-files.ts';
-import { createAuthority } from '../test/cluster/certificates.ts';
 import { freePort } from '../test/e2e/cluster-network.ts';
 import { eventually } from '../test/e2e/harness.ts';
 import { canConnect } from '../test/e2e/tls-peers.ts';
-import { cpuMs, type Measured, median, rssMib, startBackend, startMeasured } from './measured.ts';
+import { median } from './figures.ts';
+import { machineLine } from './machine.ts';
+import { type Measured, startBackend, startMeasured, writeCertificate } from './measured.ts';
+import { cpuMs, rssMib, start, temporaryFolder } from './processes.ts';
 
 const IDLE = Number(process.argv[2] ?? 10_000);
 const BUSY = 64;
@@ -52,23 +53,13 @@ if (connectionsMax < ASKED) {
   );
   process.exit(1);
 }
-const folder = mkdtempSync(join(tmpdir(), 'stekbal-bench-'));
-const { certificate, key } = createAuthority().issue('/CN=localhost', { names: ['localhost'] });
-writeFileSync(join(folder, 'a.crt'), certificate);
-writeFileSync(join(folder, 'a.key'), key);
+const folder = temporaryFolder();
+writeCertificate(folder);
 const backend = await startBackend();
-const running: ChildProcess[] = [backend.process];
-try {
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`;
-  process.stdout.write(`Node ${process.version}, ${machine}, load average before ${loadavg()[0]?.toFixed(2)}\n\n`);
-  for (const kind of KINDS) await measureKind(kind);
-} finally {
-  const alive = running.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
-  const ended = alive.map((one) => new Promise((resolve) => one.once('close', resolve)));
-  for (const one of alive) one.kill('SIGKILL');
-  await Promise.all(ended);
-  rmSync(folder, { recursive: true, force: true });
-}
+process.stdout.write(`${machineLine()}\n\n`);
+for (const kind of KINDS) await measureKind(kind);
+// takes with it what it started
+process.exit();
 
 async function measureKind(kind: Kind): Promise<void> {
   // one after the other: this process has descriptors for one set of connections
@@ -114,7 +105,6 @@ async function startSubject(kind: Kind, name: string): Promise<Subject> {
       'services: {s: {pool: p, affinity: yes, persist_client_idle_timeout: 1h}}\n',
   );
   const measured = await startMeasured(file);
-  running.push(measured.process);
   // what a first load makes it keep is not the idle connections' to pay for
   await busy(kind, measured.port, 2 * WARM_MS);
   return { ...measured, name, idle: [], rounds: [] };
@@ -191,8 +181,7 @@ async function nginxKib(kind: Kind): Promise<number | null> {
      http { access_log off; keepalive_timeout 1h;
        server { listen 127.0.0.1:${port}${kind === 'tls' ? ' ssl' : ''}; ${secure} location / { return 200 ok; } } }`,
   );
-  const nginx = spawn('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
-  running.push(nginx);
+  const nginx = start('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
   await eventually(() => canConnect(port), 'nginx to listen');
   const idle: net.Socket[] = [];
   const kib = await openIdle(kind, { idle, port }, () => rssMib(nginx.pid as number));

@@ -1,31 +1,38 @@
-/** Programs under measurement: what a process has used, and load on it from a process of its own. */
+/** What every benchmark of the running program has: backends, and the program in front of them. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createAuthority } from '../test/cluster/certificates.ts';
+import { start } from './processes.ts';
 
-const AUTOCANNON = fileURLToPath(import.meta.resolve('autocannon'));
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-/** Answers with as many bytes as the path says. */
-const BACKEND = `
-  const server = require('node:http').createServer((request, response) => {
-    request.resume();
-    response.end(Buffer.alloc(Number(request.url.slice(1)), 120));
-  });
-  server.listen(0, '127.0.0.1', () => process.send(server.address().port));
-`;
-/** Of /proc/PID/stat: USER_HZ is 100 on every Linux. */
-const TICK_MS = 10;
+const BACKEND = fileURLToPath(new URL('./backend.ts', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 export interface Backend {
   readonly process: ChildProcess;
+  /** Each a node of its own. */
+  readonly ports: readonly number[];
   readonly port: number;
 }
 
-export async function startBackend(): Promise<Backend> {
-  const backend = spawn(process.execPath, ['-e', BACKEND], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const port = await new Promise<number>((resolve) => backend.once('message', resolve as (p: unknown) => void));
-  return { process: backend, port };
+/** Answers GET /N with N bytes, and says by X-Node which port that was. */
+export async function startBackend(nodes = 1, cores: string | null = null): Promise<Backend> {
+  const backend = start(process.execPath, [BACKEND, `${nodes}`], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    cores,
+  });
+  const ports = await new Promise<number[]>((resolve) => backend.once('message', resolve as (p: unknown) => void));
+  return { process: backend, ports, port: ports[0] as number };
+}
+
+/** For localhost, ECDSA P-256: a.crt and a.key in `folder`, and both in a.pem. */
+export function writeCertificate(folder: string): void {
+  const { certificate, key } = createAuthority().issue('/CN=localhost', { names: ['localhost'] });
+  writeFileSync(join(folder, 'a.crt'), certificate);
+  writeFileSync(join(folder, 'a.key'), key);
+  writeFileSync(join(folder, 'a.pem'), certificate + key);
 }
 
 export interface Measured {
@@ -37,7 +44,7 @@ export interface Measured {
 
 /** Runs `stekbal run` on `file`. Rejects, with its log, where it ends before it serves. */
 export async function startMeasured(file: string): Promise<Measured> {
-  const program = spawn(process.execPath, [MAIN, 'run', '-c', file], { stdio: ['ignore', 'inherit', 'pipe'] });
+  const program = start(process.execPath, [MAIN, 'run', '-c', file], { stdio: ['ignore', 'inherit', 'pipe'] });
   const port = await new Promise<number>((resolve, reject) => {
     let log = '';
     program.stderr?.on('data', (chunk) => {
@@ -48,45 +55,4 @@ export async function startMeasured(file: string): Promise<Measured> {
     program.once('exit', () => reject(new Error(`the program ended:\n${log}`)));
   });
   return { process: program, pid: program.pid as number, port };
-}
-
-export interface Load {
-  readonly '2xx': number;
-  readonly non2xx: number;
-  readonly errors: number;
-  /** Seconds. */
-  readonly duration: number;
-  /** Milliseconds. */
-  readonly latency: { readonly p50: number; readonly p99: number };
-}
-
-/** autocannon on kept connections. Rejects where a request failed. */
-export async function load(url: string, connections: number, seconds: number): Promise<Load> {
-  const args = [AUTOCANNON, '--json', '-c', `${connections}`, '-d', `${seconds}`, url];
-  const env = { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0' };
-  const client = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'], env });
-  let output = '';
-  client.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  await new Promise((resolve) => client.once('close', resolve));
-  const result = JSON.parse(output) as Load;
-  if (result.errors + result.non2xx > 0) throw new Error(`${result.errors} errors, ${result.non2xx} not 2xx`);
-  return result;
-}
-
-/** User and system time of a process with all its threads so far, proc(5): fields 14 and 15. */
-export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-}
-
-export function rssMib(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] as number;
 }

@@ -12,12 +12,11 @@ import { availableParallelism } from 'node:os';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { dimensionsFor, RouteBoard } from '../src/boards/route-board.ts';
 import { STAT, StatsBoard } from '../src/boards/stats-board.ts';
-import { type Measured, median, printFigures } from './micro-route-lookup.ts';
+import { callsOf, type Effort, FULL, printFigures, type Sampled, sampled } from './figures.ts';
 
 const COUNTS = 500_000;
 /** Steps of computing between two counts. */
 const STEPS = 48;
-const ROUNDS = 7;
 const THREADS = 2;
 
 interface Task {
@@ -25,6 +24,7 @@ interface Task {
   /** The word that the thread counts on, or reads. */
   readonly word: number;
   readonly isReader: boolean;
+  readonly counts: number;
   /** Its first word says how many threads are there. */
   readonly gate: SharedArrayBuffer;
 }
@@ -32,22 +32,23 @@ interface Task {
 /** Each is a word a thread, of one board. */
 type Cells = readonly [SharedArrayBuffer, number, number];
 
-export async function run(): Promise<Measured[]> {
+export async function run(effort: Effort): Promise<Sampled[]> {
   if (availableParallelism() < THREADS) return [];
   const workers = Array.from({ length: THREADS }, () => new Worker(new URL(import.meta.url)));
   const cases = casesOf();
+  const counts = callsOf(COUNTS, effort);
   const samples = cases.map(() => [] as number[]);
   try {
-    for (let round = 0; round <= ROUNDS; round++) {
+    for (let round = 0; round <= effort.rounds; round++) {
       for (const [i, { cells, isRead }] of cases.entries()) {
-        const ns = await together(workers, cells, isRead);
+        const ns = await together(workers, cells, isRead, counts);
         if (round > 0) samples[i]?.push(ns);
       }
     }
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  return cases.map(({ name }, i) => ({ name, unit: 'ns', value: median(samples[i] as number[]) }));
+  return cases.map(({ name }, i) => sampled(name, 'ns', samples[i] as number[]));
 }
 
 function casesOf(): { name: string; cells: Cells; isRead: boolean }[] {
@@ -74,42 +75,47 @@ function casesOf(): { name: string; cells: Cells; isRead: boolean }[] {
 }
 
 /** Nanoseconds a count on the first cell. */
-async function together(workers: readonly Worker[], [buffer, ...words]: Cells, isRead: boolean): Promise<number> {
+async function together(
+  workers: readonly Worker[],
+  [buffer, ...words]: Cells,
+  isRead: boolean,
+  counts: number,
+): Promise<number> {
   const gate = new SharedArrayBuffer(4);
   const times = workers.map(
     (worker, thread) =>
       new Promise<number>((resolve) => {
         worker.once('message', resolve);
-        const task: Task = { buffer, word: words[thread] as number, isReader: isRead && thread > 0, gate };
+        const task: Task = { buffer, word: words[thread] as number, isReader: isRead && thread > 0, counts, gate };
         worker.postMessage(task);
       }),
   );
   return (await Promise.all(times))[0] as number;
 }
 
-function count({ buffer, word, isReader, gate }: Task): number {
+function count({ buffer, word, isReader, counts, gate }: Task): number {
   const words = new Int32Array(buffer);
   const there = new Int32Array(gate);
   Atomics.add(there, 0, 1);
   while (Atomics.load(there, 0) < THREADS);
   const started = process.hrtime.bigint();
-  if (isReader) read(words, word);
-  else write(words, word);
-  return Number(process.hrtime.bigint() - started) / COUNTS;
+  if (isReader) read(words, word, counts);
+  else write(words, word, counts);
+  return Number(process.hrtime.bigint() - started) / counts;
 }
 
-function write(words: Int32Array, word: number): number {
+function write(words: Int32Array, word: number, counts: number): number {
   let state = 1;
-  for (let i = 0; i < COUNTS; i++) {
+  for (let i = 0; i < counts; i++) {
     words[word] = (words[word] as number) + 1;
     state = compute(state);
   }
   return state;
 }
 
-function read(words: Int32Array, word: number): number {
+function read(words: Int32Array, word: number, counts: number): number {
   let state = 1;
-  for (let i = 0; i < COUNTS; i++) state = compute(state ^ Atomics.load(words, word));
+  for (let i = 0; i < counts; i++) state = compute(state ^ Atomics.load(words, word));
   return state;
 }
 
@@ -121,4 +127,4 @@ function compute(state: number): number {
 }
 
 if (!isMainThread) parentPort?.on('message', (task: Task) => parentPort?.postMessage(count(task)));
-else if (import.meta.main) printFigures(await run());
+else if (import.meta.main) printFigures(await run(FULL));

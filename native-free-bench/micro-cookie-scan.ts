@@ -12,10 +12,9 @@ import {
   type CookieResult,
   findAffinityId,
 } from '../src/affinity/cookie.ts';
-import { interleaved, type Measured, printFigures } from './micro-route-lookup.ts';
+import { callsOf, type Effort, FULL, interleaved, nanosecondsEach, printFigures, type Sampled } from './figures.ts';
 
 const SCANS = 100_000;
-const ROUNDS = 11;
 const NAME = Buffer.from('X-SERVERID');
 const ID = backendId('10.0.0.1:80');
 const OTHERS = Array.from({ length: 20 }, (_, i) => `_cookie_${i}=GA1.2.${'0123456789'.repeat(3)}${i}`).join('; ');
@@ -33,27 +32,28 @@ const HEADERS: readonly [name: string, header: string, expected: CookieResult][]
   ],
 ];
 
-export async function run(): Promise<Measured[]> {
+export async function run(effort: Effort = FULL): Promise<Sampled[]> {
+  const scans = callsOf(SCANS, effort);
   return interleaved(
-    Object.fromEntries(HEADERS.map(([name, header, expected]) => [name, scan(header, expected)])),
+    Object.fromEntries(HEADERS.map(([name, header, expected]) => [name, scan(scans, header, expected)])),
     'ns',
-    ROUNDS,
+    effort,
   );
 }
 
 /** Nanoseconds a scan of `header`, which stands in a request's bytes. */
-function scan(header: string, expected: CookieResult): () => number {
+function scan(scans: number, header: string, expected: CookieResult): () => number {
   const before = 'GET / HTTP/1.1\r\nHost: www.example.com\r\nCookie: ';
   const bytes = Buffer.from(`${before}${header}\r\n\r\n`);
   const id = new Int32Array(ID_WORDS);
   const end = before.length + header.length;
   return () => {
     let right = 0;
-    const started = process.hrtime.bigint();
-    for (let i = 0; i < SCANS; i++) if (findAffinityId(bytes, before.length, end, NAME, id) === expected) right++;
-    const elapsed = Number(process.hrtime.bigint() - started);
-    if (right !== SCANS) throw new Error(`${SCANS - right} scans of ${header} went wrong`);
-    return elapsed / SCANS;
+    const each = nanosecondsEach(scans, () => {
+      if (findAffinityId(bytes, before.length, end, NAME, id) === expected) right++;
+    });
+    if (right !== scans) throw new Error(`${scans - right} scans of ${header} went wrong`);
+    return each;
   };
 }
 

@@ -8,9 +8,8 @@ import { BODY } from '../workers/http1/framing.ts';
 import { RequestHead } from '../workers/http1/request-head.ts';
 import { ResponseHead } from '../workers/http1/response-head.ts';
 import { type Hop, rewriteRequest, rewriteResponse } from '../workers/http1/rewrite.ts';
-import { interleaved, type Measured, printFigures } from './micro-route-lookup.ts';
+import { callsOf, type Effort, FULL, interleaved, nanosecondsEach, printFigures, type Sampled } from './figures.ts';
 
-const ROUNDS = 9;
 const CALLS = 100_000;
 const LIMITS = { headBytesMax: 16_384, headersMax: 100, targetBytesMax: 8_192 };
 const HOP: Hop = {
@@ -54,26 +53,30 @@ function headOf(lines: readonly string[]): Buffer {
 let sum = 0;
 
 /** Measures nanoseconds a call. */
-function timed(call: () => number): () => number {
+function timed(calls: number, call: () => number): () => number {
   return () => {
-    const started = process.hrtime.bigint();
-    for (let i = 0; i < CALLS; i++) sum += call();
-    const elapsed = Number(process.hrtime.bigint() - started);
+    const each = nanosecondsEach(calls, () => {
+      sum += call();
+    });
     if (sum <= 0) throw new Error('the heads are valid');
-    return elapsed / CALLS;
+    return each;
   };
 }
 
-export async function run(): Promise<Measured[]> {
+export async function run(effort: Effort = FULL): Promise<Sampled[]> {
+  const calls = callsOf(CALLS, effort);
   const [requestBytes, responseBytes] = [headOf(BROWSER_REQUEST), headOf(RESPONSE)];
   const [request, response] = [new RequestHead(LIMITS), new ResponseHead(LIMITS)];
   const cases = {
-    'request head, 12 fields: parse': timed(() => request.parse(requestBytes, 0, requestBytes.length)),
-    'request head, 12 fields: rewrite': timed(() => rewriteRequest(requestBytes, request, HOP, true).length),
-    'response head, 7 fields: parse': timed(() => response.parse(responseBytes, 0, responseBytes.length)),
-    'response head, 7 fields: rewrite': timed(() => rewriteResponse(responseBytes, response, BODY.length).length),
+    'request head, 12 fields: parse': timed(calls, () => request.parse(requestBytes, 0, requestBytes.length)),
+    'request head, 12 fields: rewrite': timed(calls, () => rewriteRequest(requestBytes, request, HOP, true).length),
+    'response head, 7 fields: parse': timed(calls, () => response.parse(responseBytes, 0, responseBytes.length)),
+    'response head, 7 fields: rewrite': timed(
+      calls,
+      () => rewriteResponse(responseBytes, response, BODY.length).length,
+    ),
   };
-  return interleaved(cases, 'ns', ROUNDS);
+  return interleaved(cases, 'ns', effort);
 }
 
 if (import.meta.main) printFigures(await run());

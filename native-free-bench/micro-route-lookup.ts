@@ -9,41 +9,38 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { cpus } from 'node:os';
 import { backendId, ID_WORDS, writeIdWords } from '../src/affinity/backend-id.ts';
 import { buildRouteImage, findById, type RouteNode } from '../src/affinity/route-table.ts';
-import { publish } from '../src/boards/epoch.ts';
-import { dimensionsFor, RouteBoard } from '../src/boards/route-board.ts';
-
-export interface Measured {
-  readonly name: string;
-  readonly unit: string;
-  readonly value: number;
-}
+import type { RouteBoard } from '../src/boards/route-board.ts';
+import { callsOf, type Effort, FULL, interleaved, printFigures, type Sampled } from './figures.ts';
+import { boardOf, pool } from './route-pool.ts';
 
 const SIZES = [10, 1_000, 100_000];
 const LOOKUPS = 200_000;
-const ROUNDS = 11;
+const BUILD_ROUNDS_MAX = 5;
 const HOT = 8;
 
-export async function run(): Promise<Measured[]> {
+export async function run(effort: Effort = FULL): Promise<Sampled[]> {
+  const calls = callsOf(LOOKUPS, effort);
   const lookups: Record<string, () => number> = {};
   const builds: Record<string, () => number> = {};
-  for (const size of SIZES) {
+  // a table that is larger than what is asked of it says nothing
+  for (const size of SIZES.filter((one) => one <= calls)) {
     const nodes = pool(size);
     const board = boardOf(nodes);
     const label = `${size.toLocaleString('en')} nodes`;
-    lookups[`known id, hot, ${label}`] = lookup(board, repeated(knownIds(nodes), HOT), true);
-    lookups[`known id, any, ${label}`] = lookup(board, repeated(knownIds(nodes), size), true);
-    lookups[`unknown id, hot, ${label}`] = lookup(board, repeated(unknownIds(HOT), HOT), false);
-    lookups[`unknown id, any, ${label}`] = lookup(board, repeated(unknownIds(LOOKUPS), LOOKUPS), false);
+    lookups[`known id, hot, ${label}`] = lookup(board, repeated(calls, knownIds(nodes), HOT), true);
+    lookups[`known id, any, ${label}`] = lookup(board, repeated(calls, knownIds(nodes), size), true);
+    lookups[`unknown id, hot, ${label}`] = lookup(board, repeated(calls, unknownIds(HOT), HOT), false);
+    lookups[`unknown id, any, ${label}`] = lookup(board, repeated(calls, unknownIds(calls), calls), false);
     builds[`build, ${label}`] = () => {
       const started = process.hrtime.bigint();
       buildRouteImage(nodes, '', board.dimensions);
       return Number(process.hrtime.bigint() - started) / 1e3;
     };
   }
-  return [...interleaved(lookups, 'ns', ROUNDS), ...interleaved(builds, 'us', 5)];
+  const buildRounds = { rounds: Math.min(BUILD_ROUNDS_MAX, effort.rounds) };
+  return [...interleaved(lookups, 'ns', effort), ...interleaved(builds, 'us', buildRounds)];
 }
 
 /** Nanoseconds for each look-up of `ids`. */
@@ -57,20 +54,6 @@ function lookup(board: RouteBoard, ids: readonly Int32Array[], isKnown: boolean)
     if (hits !== (isKnown ? ids.length : 0)) throw new Error(`${hits} of ${ids.length} ids were found`);
     return elapsed / ids.length;
   };
-}
-
-function pool(size: number): RouteNode[] {
-  return Array.from({ length: size }, (_, slot) => {
-    const address = `10.${slot >> 16}.${(slot >> 8) & 255}.${slot & 255}:80`;
-    return { slot, generation: slot + 1, address, weight: 1, drain: false };
-  });
-}
-
-function boardOf(nodes: readonly RouteNode[]): RouteBoard {
-  const bytes = nodes.reduce((sum, { address }) => sum + address.length, 0);
-  const board = RouteBoard.create(dimensionsFor(nodes.length, bytes), 1);
-  publish(board, buildRouteImage(nodes, '', board.dimensions));
-  return board;
 }
 
 /** The nodes' ids in random order, one after the other in memory. */
@@ -91,36 +74,10 @@ function unknownIds(count: number): Int32Array[] {
   );
 }
 
-/** LOOKUPS ids: the first `distinct` of `ids` over and over, as they would be parsed into one place at each request. */
-function repeated(ids: readonly Int32Array[], distinct: number): Int32Array[] {
+/** `calls` ids: the first `distinct` of `ids` over and over, as they would be parsed into one place at each request. */
+function repeated(calls: number, ids: readonly Int32Array[], distinct: number): Int32Array[] {
   const some = ids.slice(0, distinct);
-  return Array.from({ length: LOOKUPS }, (_, i) => some[i % some.length] as Int32Array);
-}
-
-/**
- * Runs every case once a round, so that the machine's drift meets all of them alike; the first round warms up and is
- * left out. The value of a case is the median of what it returned.
- */
-export function interleaved(cases: Readonly<Record<string, () => number>>, unit: string, rounds: number): Measured[] {
-  const samples = new Map(Object.keys(cases).map((name) => [name, [] as number[]]));
-  for (let round = 0; round <= rounds; round++) {
-    for (const [name, measure] of Object.entries(cases)) {
-      const value = measure();
-      if (round > 0) samples.get(name)?.push(value);
-    }
-  }
-  return [...samples].map(([name, values]) => ({ name, unit, value: median(values) }));
-}
-
-export function printFigures(figures: readonly Measured[]): void {
-  process.stdout.write(`Node ${process.version}, ${cpus()[0]?.model ?? 'unknown machine'}\n`);
-  for (const { name, unit, value } of figures)
-    process.stdout.write(`${name.padEnd(44)} ${value.toFixed(1).padStart(10)} ${unit}\n`);
-}
-
-export function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[values.length >> 1] as number;
+  return Array.from({ length: calls }, (_, i) => some[i % some.length] as Int32Array);
 }
 
 if (import.meta.main) printFigures(await run());

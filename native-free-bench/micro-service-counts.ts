@@ -7,14 +7,15 @@
 
 import { ServiceBoard } from '../src/boards/service-board.ts';
 import { ServiceCounts } from '../workers/service-counts.ts';
-import { interleaved, type Measured, printFigures } from './micro-route-lookup.ts';
+import { callsOf, type Effort, FULL, interleaved, nanosecondsEach, printFigures, type Sampled } from './figures.ts';
 
 const REQUESTS = 1_000_000;
-const ROUNDS = 11;
 /** Mostly fast, as requests are. */
 const DURATIONS_MS = [0.2, 0.4, 0.7, 1.3, 3, 8, 40, 900];
 
-export async function run(): Promise<Measured[]> {
+export async function run(effort: Effort = FULL): Promise<Sampled[]> {
+  const requests = callsOf(REQUESTS, effort);
+  const each = (call: (i: number) => void) => () => nanosecondsEach(requests, call);
   const counts = new ServiceCounts(ServiceBoard.create().block(7));
   return interleaved(
     {
@@ -29,17 +30,8 @@ export async function run(): Promise<Measured[]> {
       }),
     },
     'ns',
-    ROUNDS,
+    effort,
   );
-}
-
-/** Nanoseconds a call. */
-function each(call: (i: number) => void): () => number {
-  return () => {
-    const started = process.hrtime.bigint();
-    for (let i = 0; i < REQUESTS; i++) call(i);
-    return Number(process.hrtime.bigint() - started) / REQUESTS;
-  };
 }
 
 if (import.meta.main) printFigures(await run());

@@ -19,7 +19,9 @@ import net from 'node:net';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backendId } from '../src/affinity/backend-id.ts';
-import { cpuMs, type Measured, median, rssMib, startMeasured } from './measured.ts';
+import { median } from './figures.ts';
+import { type Measured, startMeasured } from './measured.ts';
+import { cpuMs, rssMib } from './processes.ts';
 
 const CONNECTIONS = 32;
 const ROUNDS = 7;

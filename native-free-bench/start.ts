@@ -21,7 +21,7 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { createAuthority, writeCredentials } from '../test/cluster/certificates.ts';
 import { freePort } from '../test/e2e/cluster-network.ts';
-import { median } from './measured.ts';
+import { median } from './figures.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 11);
 const GOAL_MS = 400;

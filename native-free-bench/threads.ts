@@ -20,7 +20,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 import { createAuthority } from '../test/cluster/certificates.ts';
-import { type Measured, median, startBackend, startMeasured } from './measured.ts';
+import { median } from './figures.ts';
+import { type Measured, startBackend, startMeasured } from './measured.ts';
 
 const WORKERS = [1, 2] as const;
 /** For each thread. */

@@ -11,19 +11,21 @@
  * Non-goals: what other machines do; the most that is possible.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-import { createAuthority } from '../test/cluster/certificates.ts';
-import { cpuMs, load, type Measured, median, rssMib, startBackend, startMeasured } from './measured.ts';
+import { median } from './figures.ts';
+import { type Latency, loadRequests } from './load.ts';
+import { machineLine } from './machine.ts';
+import { type Measured, startBackend, startMeasured, writeCertificate } from './measured.ts';
+import { cpuMs, rssMib, temporaryFolder } from './processes.ts';
 
 const WORKERS = [1, 2, 3, 4];
 const ROUNDS = 5;
-const WARM_SECONDS = 1;
-const SECONDS = 4;
+const LEAD_MS = 1_000;
+const ROUND_MS = 4_000;
 const CONNECTIONS = 64;
 const IDLE_MS = 10_000;
 const OPEN = { plain: 4_000, tls: 2_000 };
@@ -38,27 +40,18 @@ interface Subject extends Measured {
   loadedRss: number;
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'stekbal-bench-'));
-const { certificate, key } = createAuthority().issue('/CN=localhost', { names: ['localhost'] });
-writeFileSync(join(folder, 'a.crt'), certificate);
-writeFileSync(join(folder, 'a.key'), key);
+const folder = temporaryFolder();
+writeCertificate(folder);
 const backend = await startBackend();
 const subjects: Subject[] = [];
-try {
-  for (const kind of ['plain', 'tls'] as const)
-    for (const workers of WORKERS) subjects.push(await start(kind, workers));
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`;
-  process.stdout.write(`Node ${process.version}, ${machine}, load average before ${loadavg()[0]?.toFixed(2)}\n\n`);
-  for (const subject of subjects) await measureIdle(subject);
-  for (let round = 0; round < ROUNDS; round++) for (const subject of subjects) await measureLoad(subject);
-  printTable();
-  for (const kind of ['plain', 'tls'] as const) await measureConnections(kind);
-} finally {
-  const ended = [backend, ...subjects].map(({ process }) => new Promise((resolve) => process.once('close', resolve)));
-  for (const { process } of [backend, ...subjects]) process.kill('SIGKILL');
-  await Promise.all(ended);
-  rmSync(folder, { recursive: true, force: true });
-}
+for (const kind of ['plain', 'tls'] as const) for (const workers of WORKERS) subjects.push(await start(kind, workers));
+process.stdout.write(`${machineLine()}\n\n`);
+for (const subject of subjects) await measureIdle(subject);
+for (let round = 0; round < ROUNDS; round++) for (const subject of subjects) await measureLoad(subject);
+printTable();
+for (const kind of ['plain', 'tls'] as const) await measureConnections(kind);
+// takes with it what it started
+process.exit();
 
 async function start(kind: Kind, workers: number): Promise<Subject> {
   const file = join(folder, `${kind}-${workers}.yaml`);
@@ -87,12 +80,11 @@ async function measureIdle(subject: Subject): Promise<void> {
 async function measureLoad(subject: Subject): Promise<void> {
   const { kind, port, pid, rounds } = subject;
   const url = `${kind === 'tls' ? 'https' : 'http'}://127.0.0.1:${port}/120`;
+  const load = { url, connections: CONNECTIONS, leadMs: LEAD_MS, forMs: ROUND_MS };
   await inTurn(subject, async () => {
-    await load(url, CONNECTIONS, WARM_SECONDS);
-    const before = cpuMs(pid);
-    const { '2xx': answered, duration, latency } = await load(url, CONNECTIONS, SECONDS);
-    const cpuUs = ((cpuMs(pid) - before) * 1_000) / answered;
-    rounds.push({ perSecond: answered / duration, cpuUs, p50: latency.p50, p99: latency.p99 });
+    const loaded = await loadRequests({ ...load, cookies: [], uploadBytes: 0, answerBytes: 120 }, () => cpuMs(pid));
+    const { p50, p99 } = loaded.latency as Latency;
+    rounds.push({ perSecond: (loaded.done * 1_000) / ROUND_MS, cpuUs: (loaded.cpuMs * 1_000) / loaded.done, p50, p99 });
     subject.loadedRss = rssMib(pid);
   });
 }
