@@ -147,6 +147,19 @@ export class HandleStream implements AcceptedStream {
     this.#onDrain = listener;
   }
 
+  /** Gives the handle away: from now on it is somebody else's, and the owner is told of nothing. Null: it is gone already. */
+  detach(): StreamHandle | null {
+    this.pause();
+    return this.#release();
+  }
+
+  /** Closes the connection for `cause`, of which the owner is told then. */
+  fail(cause: NodeJS.ErrnoException): void {
+    if (this.#handle === null) return;
+    this.#cause = cause;
+    this.destroy();
+  }
+
   /** For the handle to call: bytes have come, or the end, or an error. */
   onRead(count: number): void {
     if (this.#handle === null || count === 0) return;
@@ -214,8 +227,7 @@ export class HandleStream implements AcceptedStream {
   #fail(status: number, call: string): void {
     if (this.#handle === null) return;
     const code = getSystemErrorName(status);
-    this.#cause = Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
-    this.destroy();
+    this.fail(Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call }));
   }
 
   #release(): StreamHandle | null {
