@@ -125,6 +125,13 @@ export class HandleStream implements AcceptedStream {
     const status = this.#handle.shutdown(request);
     if (status === 1 || status === notConnected) this.#onShut();
     else if (status !== 0) this.#fail(status, 'shutdown');
+    // the close sends the FIN then, and spares a system call and a turn of the loop
+    else if (this.#hasEnded && this.isFlushed) this.destroy();
+  }
+
+  /** The kernel has all that was sent. */
+  protected get isFlushed(): boolean {
+    return this.#unwritten === 0;
   }
 
   /** Closes the connection; what was not sent yet is lost. The owner is told in a later turn. */

@@ -13,6 +13,8 @@ export interface StreamHandle {
   stream?: unknown;
   /** In all. */
   readonly bytesRead: number;
+  /** Bytes that the kernel has not taken yet. */
+  readonly writeQueueSize: number;
   /** What is read goes to `buffer`, from its beginning. */
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;

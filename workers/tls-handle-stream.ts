@@ -6,6 +6,12 @@ import type { TlsWrap } from './tls-binding.ts';
 import { TlsHandle } from './tls-handle.ts';
 import { ALPN_PROTOCOLS, faultOf, type HandshakeWatcher, type TlsStream, type TlsStreamOptions } from './tls-stream.ts';
 
+/**
+ * Node keeps what is not unsealed yet in a buffer of 1 KiB, and adds one of 16 KiB for good when that is filled to its last
+ * byte: a hello with post-quantum key shares would, and make each idle connection that much larger.
+ */
+const RECEIVED_AT_ONCE = 1_000;
+
 export class TlsHandleStream extends HandleStream implements TlsStream {
   readonly #handle: TlsHandle;
   readonly #clientAddress: string;
@@ -43,9 +49,11 @@ export class TlsHandleStream extends HandleStream implements TlsStream {
     return this.#handle.wrap.writeQueueSize;
   }
 
-  /** Takes bytes that were read from the socket before. */
+  /** Takes the first bytes of the client, which were read from the socket before. They are used up within the call. */
   receive(bytes: Uint8Array): void {
-    this.#handle.wrap.receive(bytes);
+    for (let pos = 0; pos < bytes.length && !this.destroyed; pos += RECEIVED_AT_ONCE) {
+      this.#handle.wrap.receive(bytes.subarray(pos, pos + RECEIVED_AT_ONCE));
+    }
   }
 
   certificateFault(): string | null {
@@ -65,6 +73,10 @@ export class TlsHandleStream extends HandleStream implements TlsStream {
   override onWritten(request: WriteRequest, status: number): void {
     this.#handle.onWritten(request, status);
     super.onWritten(request, status);
+  }
+
+  protected override get isFlushed(): boolean {
+    return super.isFlushed && this.#handle.isFlushed;
   }
 
   /** For the wrap to call. */

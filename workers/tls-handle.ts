@@ -55,6 +55,10 @@ export class TlsHandle implements StreamHandle {
     return this.#socket.bytesRead;
   }
 
+  get writeQueueSize(): number {
+    return this.#socket.writeQueueSize;
+  }
+
   useUserBuffer(buffer: Uint8Array): void {
     this.wrap.useUserBuffer(buffer);
   }
@@ -90,6 +94,11 @@ export class TlsHandle implements StreamHandle {
     // an empty write is done when OpenSSL's are
     if (this.#current === null) this.#send([emptyWrite()]);
     return 0;
+  }
+
+  /** Nothing waits here, and the kernel has all that was sealed. */
+  get isFlushed(): boolean {
+    return this.#current === null && this.#shutdown === null && this.#socket.writeQueueSize === 0;
   }
 
   close(onClosed: () => void): void {

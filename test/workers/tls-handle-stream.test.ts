@@ -55,8 +55,10 @@ async function connected(t: TestContext, version: Version): Promise<Connected> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const fixed = { minVersion: version, maxVersion: version };
-  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true, ...fixed });
+  const client = tls.connect({
+    ...{ port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true },
+    ...{ minVersion: version, maxVersion: version },
+  } as tls.ConnectionOptions);
   client.on('error', () => {});
   t.after(() => {
     client.destroy();
@@ -70,10 +72,12 @@ async function connected(t: TestContext, version: Version): Promise<Connected> {
 
 /** All that the client receives until the server's end of TLS. */
 async function received(client: tls.TLSSocket): Promise<string> {
-  const chunks: Buffer[] = [];
-  client.on('data', (chunk) => chunks.push(chunk));
+  let text = '';
+  client.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk;
+  });
   await once(client, 'end');
-  return Buffer.concat(chunks).toString('latin1');
+  return text;
 }
 
 const MiB = 'x'.repeat(1024 * 1024);
