@@ -5,6 +5,7 @@
  * read from while they do: what a client can make us hold is a head, and one read behind it.
  */
 
+import { STAT } from '../src/boards/stats-board.ts';
 import { type AcceptedStream, plainAddress, reset } from './accept.ts';
 import { BodyPace } from './body-pace.ts';
 import { ByteQueue } from './byte-queue.ts';
@@ -335,7 +336,7 @@ export class Downstream extends Timed implements StreamOwner, ExchangeClient, Ev
     }
     this.#isInHead = false;
     this.#requests++;
-    this.#context.count('requestsTotal');
+    this.#context.add(STAT.requestsTotal);
     const service = this.#traits.routes.serviceFor(bytes, head.hostStart, head.hostEnd);
     this.#state = STATE.exchange;
     if (service === null) {

@@ -12,6 +12,8 @@
  * on it, or under an idempotent request without a body, on a fresh one.
  */
 
+// the global of this name is a getter
+import { performance } from 'node:perf_hooks';
 import { LOCAL_FAILURES } from '../src/boards/local-failures.ts';
 import type { AccessEntry, Outcome } from './access-log.ts';
 import { BodyPace } from './body-pace.ts';

@@ -143,10 +143,10 @@ export class HandleStream implements AcceptedStream {
   /** The same with a RST, where the kernel can. */
   resetAndDestroy(): void {
     const handle = this.#release();
-    if (handle === null) return;
     const onClosed = () => this.#onClosed();
-    // it cannot where a shutdown is under way
-    if (handle.reset?.(onClosed) !== 0) handle.close(onClosed);
+    // libuv refuses it while a shutdown is under way, and Node closes a handle that was refused no more
+    if (handle?.reset === undefined || this.#isEnding !== this.#isShut) handle?.close(onClosed);
+    else handle.reset(onClosed);
   }
 
   /** Calls `listener` once less than half of HIGH_WATERMARK waits; one at a time. */

@@ -3,12 +3,16 @@
  * chosen, so that a pool of 100,000 costs a thread what it uses of it. Listener threads.
  */
 
-import { readIdWords } from '../src/affinity/backend-id.ts';
+import { ID_WORDS } from '../src/affinity/backend-id.ts';
 import { type FoundNode, findById } from '../src/affinity/route-table.ts';
 import { addressOf, generationOf, idOf } from '../src/affinity/selection.ts';
+import { loadEpoch } from '../src/boards/epoch.ts';
 import { FLAG_DRAIN, NODE_UP, RouteBoard } from '../src/boards/route-board.ts';
 import type { ThreadContext } from './thread-context.ts';
 import { UpstreamNode } from './upstream-node.ts';
+
+/** A power of two: a look-up in shared memory, word by word, costs ten times one here. */
+const RECENT = 256;
 
 export class NodePool {
   board: RouteBoard;
@@ -18,7 +22,10 @@ export class NodePool {
   /** Indices of this thread's in-flight and request cells. */
   #inFlight: number;
   #requests: number;
-  readonly #id = new Int32Array(5);
+  readonly #id = new Int32Array(ID_WORDS);
+  /** Nodes that were found by their ids since the board's last change, by the lowest bits of those. */
+  readonly #recent: (UpstreamNode | null)[] = new Array<UpstreamNode | null>(RECENT).fill(null);
+  #recentEpoch = -1;
   /** Nothing that is in force names it. */
   isClosed = false;
 
@@ -46,6 +53,7 @@ export class NodePool {
     board.words.set(words.subarray(this.#inFlight, this.#inFlight + capacity), inFlight);
     board.words.set(words.subarray(this.#requests, this.#requests + capacity), requests);
     this.board = board;
+    this.#recentEpoch = -1;
     this.#inFlight = inFlight;
     this.#requests = requests;
   }
@@ -65,7 +73,18 @@ export class NodePool {
 
   /** The node that holds `id`, or null where none does. */
   byId(id: Int32Array, found: FoundNode): UpstreamNode | null {
-    return findById(this.board, id, found) ? this.resolve(found) : null;
+    const epoch = loadEpoch(this.board);
+    if (epoch !== this.#recentEpoch) {
+      this.#recent.fill(null);
+      this.#recentEpoch = epoch;
+    }
+    const at = (id[0] as number) & (RECENT - 1);
+    const recent = this.#recent[at] as UpstreamNode | null;
+    if (recent?.hasId(id)) return recent;
+    const node = findById(this.board, id, found) ? this.resolve(found) : null;
+    // one that was found in a later epoch is forgotten with the next request
+    if (node !== null) this.#recent[at] = node;
+    return node;
   }
 
   /** The node that a look-up found; null where it left the pool since. */
@@ -119,7 +138,7 @@ export class NodePool {
     const address = addressOf(this.board, slot, generation);
     if (address === null || !idOf(this.board, slot, generation, this.#id)) return null;
     this.#nodes[slot]?.closeIdle();
-    const node = new UpstreamNode(this, this.#context, slot, generation, address, readIdWords(this.#id, 0));
+    const node = new UpstreamNode(this, this.#context, slot, generation, address, this.#id);
     this.#nodes[slot] = node;
     return node;
   }

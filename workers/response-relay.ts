@@ -11,7 +11,7 @@ import { BodyReader } from './http1/body-reader.ts';
 import { FAULTY, INCOMPLETE } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
-import { rewriteResponse } from './http1/rewrite.ts';
+import { rewriteResponse, wholeResponse } from './http1/rewrite.ts';
 import type { ThreadContext } from './thread-context.ts';
 
 export const RELAY = {
@@ -201,8 +201,18 @@ export class ResponseRelay {
       clientKeepsAlive && this.clientKind !== BODY.untilClose && this.#host.requestIsWhole && !this.#context.isEnding;
     this.#begun(head.status);
     this.#body.begin(kind, head.contentLength, clientMinor === 1, head.hopTrailers);
+    const cookieLine = this.#host.cookieLine();
+    if (this.keepsClient && clientMinor === 1 && cookieLine === '' && kind <= BODY.length) {
+      const past = start + (kind === BODY.length ? head.contentLength : 0);
+      const whole = past <= end ? wholeResponse(bytes, head, past) : null;
+      if (whole !== null) {
+        this.#body.read(bytes, start, past, ignoreBytes);
+        this.#client.write(whole, 'latin1');
+        return this.#afterBody(past < end);
+      }
+    }
 
-    let text = rewriteResponse(bytes, head, this.clientKind) + this.#host.cookieLine();
+    let text = rewriteResponse(bytes, head, this.clientKind) + cookieLine;
     if (!this.keepsClient) text += 'Connection: close\r\n\r\n';
     else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
     this.#gathered = text;
@@ -241,6 +251,8 @@ export class ResponseRelay {
     this.#flow?.forwardText(asChunk(latin1(bytes, start, end)));
   };
 }
+
+function ignoreBytes(): void {}
 
 /** RFC 9110 section 7.8: a server switches to nothing that the request has not offered. Both are lists. */
 function isOffered(protocols: string, offered: string): boolean {

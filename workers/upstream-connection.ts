@@ -5,7 +5,7 @@
 import net from 'node:net';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import { takeOver } from './accept.ts';
-import { type ByteStream, HIGH_WATERMARK, type StreamOwner } from './byte-stream.ts';
+import { type ByteStream, HIGH_WATERMARK, READ_BUFFER, type StreamOwner } from './byte-stream.ts';
 import type { MayIdle } from './idle-upstreams.ts';
 import type { ServiceCounts } from './service-counts.ts';
 import type { ThreadContext } from './thread-context.ts';
@@ -63,6 +63,14 @@ export class UpstreamConnection extends Timed implements StreamOwner, MayIdle {
       noDelay: true,
       allowHalfOpen: true,
       highWaterMark: HIGH_WATERMARK,
+      // where the socket stays a Socket, it reads into this at least
+      onread: {
+        buffer: READ_BUFFER,
+        callback: (length: number): boolean => {
+          this.onBytes(READ_BUFFER, 0, length);
+          return true;
+        },
+      },
     } as net.NetConnectOpts);
     socket.once('connect', () => this.#onConnect(socket));
     socket.on('error', (error) => {

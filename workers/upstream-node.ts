@@ -2,9 +2,10 @@
  * A backend node as one listener thread knows it: its idle connections, and whether it answers. Listener threads.
  */
 
-import { ID_CHARS } from '../src/affinity/backend-id.ts';
+import { readIdWords } from '../src/affinity/backend-id.ts';
 import type { ServiceSettings } from '../src/boards/listener-task.ts';
 import type { NodeState } from '../src/boards/route-board.ts';
+import { STAT } from '../src/boards/stats-board.ts';
 import { NodeHealth } from './node-health.ts';
 import type { NodePool } from './node-pool.ts';
 import type { ThreadContext } from './thread-context.ts';
@@ -19,6 +20,7 @@ export class UpstreamNode {
   readonly port: number;
   /** The affinity id: 40 lower-case hex characters. */
   readonly id: string;
+  readonly #idWords: Int32Array;
   /** Last in, first out: the connections at the front grow old and close. */
   readonly #idle: UpstreamConnection[] = [];
   readonly #pool: NodePool;
@@ -26,17 +28,31 @@ export class UpstreamNode {
   /** Null until it fails for the first time. */
   #health: NodeHealth | null = null;
 
-  constructor(pool: NodePool, context: ThreadContext, slot: number, generation: number, address: string, id: string) {
-    if (id.length !== ID_CHARS) throw new RangeError('not an affinity id');
+  /** `idWords`: five, copied. */
+  constructor(
+    pool: NodePool,
+    context: ThreadContext,
+    slot: number,
+    generation: number,
+    address: string,
+    idWords: Int32Array,
+  ) {
     const colon = address.lastIndexOf(':');
     this.slot = slot;
     this.generation = generation;
     this.address = address;
     this.host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
     this.port = Number(address.slice(colon + 1));
-    this.id = id;
+    this.#idWords = idWords.slice();
+    this.id = readIdWords(idWords, 0);
     this.#pool = pool;
     this.#context = context;
+  }
+
+  /** Whether `id`, five words, is its own. */
+  hasId(id: Int32Array): boolean {
+    const own = this.#idWords;
+    return own[0] === id[0] && own[1] === id[1] && own[2] === id[2] && own[3] === id[3] && own[4] === id[4];
   }
 
   /** It keeps failing this thread, which leaves it out for a while. `state`: as the board has it now. */
@@ -81,7 +97,7 @@ export class UpstreamNode {
     const connection = this.#idle.pop();
     if (connection === undefined) return null;
     connection.use(user);
-    this.#context.count('upstreamReuses');
+    this.#context.add(STAT.upstreamReuses);
     return connection;
   }
 

@@ -8,7 +8,7 @@ import type { ServiceSettings } from '../../src/boards/listener-task.ts';
 import { dimensionsFor, NODE_DOWN, NODE_FAILING, NODE_UP, RouteBoard } from '../../src/boards/route-board.ts';
 import { NodePool } from '../../workers/node-pool.ts';
 import type { UpstreamNode } from '../../workers/upstream-node.ts';
-import { boardOf, node } from '../affinity/fixtures.ts';
+import { boardOf, idWords, node } from '../affinity/fixtures.ts';
 import { fakeContext } from './fake-context.ts';
 
 const ROUTE = 7;
@@ -52,6 +52,24 @@ test('requests are counted as in flight and as begun, each thread in its own cel
   assert.deepEqual([board.inFlight(0), board.requests(0)], [2, 3]);
   assert.deepEqual([board.inFlight(1), board.requests(1)], [0, 0]);
   assert.equal(board.words[board.requestsRow(1)], 1);
+});
+
+test('a node that was found by its id is found no more once it has left the pool, nor under a new salt', () => {
+  const { pool, board, at } = newPool();
+  const found = { slot: 0, generation: 0, flags: 0 };
+  const id = (slot: number, salt = '') => idWords((NODES[slot] as RouteNode).address, salt);
+  for (let i = 0; i < 2; i++) assert.equal(pool.byId(id(0), found), at(0));
+  assert.equal(pool.byId(id(0, 'other'), found), null);
+  republish(board, [NODES[1] as RouteNode]);
+  assert.equal(pool.byId(id(0), found), null);
+  assert.equal(pool.byId(id(1), found), at(1));
+  republish(
+    board,
+    NODES.map((one) => ({ ...one, generation: one.generation + 10 })),
+    'salt',
+  );
+  assert.equal(pool.byId(id(1), found), null);
+  assert.equal(pool.byId(id(1, 'salt'), found), at(1, 12));
 });
 
 test('a thread in place of a dead one has nothing in flight, and goes on with the count of its requests', () => {

@@ -56,6 +56,13 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, end: number
   return true;
 }
 
+/** Whether `bytes[start, end)` begins with `text`. */
+export function startsWith(bytes: Uint8Array, start: number, end: number, text: Uint8Array): boolean {
+  if (end - start < text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text[i]) return false;
+  return true;
+}
+
 const HYPHEN = 0x2d;
 const UNDERSCORE = 0x5f;
 

@@ -16,6 +16,26 @@ export interface HeadLimits {
   readonly targetBytesMax: number;
 }
 
+/** Names of fields, told from others by length and first letter: most fields are none that matter, and cost one look. */
+export class KnownNames {
+  /** By length, a bit for each first letter. */
+  readonly #letters = new Int32Array(NAME_BYTES_MAX + 1);
+
+  /** `names`: of `lower`, each beginning with a letter. */
+  constructor(names: readonly Uint8Array[]) {
+    for (const name of names) (this.#letters[name.length] as number) |= 1 << (name[0] as number);
+  }
+
+  /** False: no known name has `length` and begins with `first`, in any letter case. */
+  mayHold(length: number, first: number): boolean {
+    // the shift takes the lowest five bits: a letter's place in the alphabet
+    return length <= NAME_BYTES_MAX && (((this.#letters[length] as number) >>> first) & 1) !== 0;
+  }
+}
+
+/** Longest name that anything is made of here. */
+const NAME_BYTES_MAX = 17;
+
 const NAME = {
   upgrade: lower('upgrade'),
   connection: lower('connection'),
@@ -24,6 +44,8 @@ const NAME = {
   proxyConnection: lower('proxy-connection'),
   transferEncoding: lower('transfer-encoding'),
 } as const;
+
+export const COMMON_NAMES: readonly Uint8Array[] = Object.values(NAME);
 
 export abstract class MessageHead {
   readonly fields: FieldTable;
@@ -56,7 +78,9 @@ export abstract class MessageHead {
   protected abstract parseStartLine(bytes: Uint8Array, start: number, end: number): number;
   /** Forgets what the last message's fields said. */
   protected abstract reset(): void;
-  /** Field `i`, by the length of its name first: most fields are none that matter, and cost one comparison. */
+  /** Names that `interpretField` wants to see, of `lower`. It may be shown others. */
+  protected abstract readonly known: KnownNames;
+  /** Field `i`, by the length of its name first. */
   protected abstract interpretField(i: number, nameLength: number): void;
   /** What follows from the start line and several fields together; false where `fault` is set. */
   protected abstract conclude(): boolean;
@@ -85,7 +109,7 @@ export abstract class MessageHead {
   }
 
   #interpret(): boolean {
-    const { fields } = this;
+    const { fields, bytes, known } = this;
     this.contentLength = NO_LENGTH;
     this.contentLengthLine = -1;
     this.isChunked = false;
@@ -93,7 +117,10 @@ export abstract class MessageHead {
     this.connection.reset();
     this.reset();
     for (let i = 0; i < fields.count; i++) {
-      this.interpretField(i, fields.nameEnd(i) - fields.start(i));
+      const start = fields.start(i);
+      const length = fields.nameEnd(i) - start;
+      if (!known.mayHold(length, bytes[start] as number)) continue;
+      this.interpretField(i, length);
       if (this.fault !== null) return false;
     }
     return this.conclude();

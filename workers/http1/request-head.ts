@@ -5,10 +5,22 @@
  */
 
 import { isAuthority } from './authority.ts';
-import { CLASS, CR, DIGIT, equalsIgnoringCase, isNameOrTwin, LF, lower, SP, TARGET, TOKEN } from './chars.ts';
+import {
+  CLASS,
+  CR,
+  DIGIT,
+  equalsIgnoringCase,
+  isNameOrTwin,
+  LF,
+  lower,
+  SP,
+  startsWith,
+  TARGET,
+  TOKEN,
+} from './chars.ts';
 import { FAULT, INCOMPLETE } from './errors.ts';
 import { forEachMember } from './fields.ts';
-import { type HeadLimits, MessageHead } from './message-head.ts';
+import { COMMON_NAMES, type HeadLimits, KnownNames, MessageHead } from './message-head.ts';
 
 const NAME = {
   te: lower('te'),
@@ -41,6 +53,7 @@ const CONTINUE = lower('100-continue');
 const NOT_TUNNELLED = ['h2c', 'http'].map(lower);
 const HTTP_SCHEME = lower('http://');
 const HTTPS_SCHEME = lower('https://');
+const VERSION_1_1_LINE = Buffer.from('HTTP/1.1\r\n', 'latin1');
 /** '0' stands for any digit. */
 const VERSION_LINE = Buffer.from('HTTP/0.0\r\n', 'latin1');
 const SLASH = 0x2f;
@@ -48,7 +61,10 @@ const UNDERSCORE = 0x5f;
 const METHOD_BYTES_MAX = 32;
 const COOKIE_LINES_MAX = 32;
 
+const KNOWN = new KnownNames([...COMMON_NAMES, ...Object.values(NAME), ...NO_TWINS]);
+
 export class RequestHead extends MessageHead {
+  protected override readonly known = KNOWN;
   methodEnd = 0;
   targetStart = 0;
   targetEnd = 0;
@@ -111,6 +127,10 @@ export class RequestHead extends MessageHead {
 
   /** Another version of HTTP is a 505, told from no version at all only once all of it is there. */
   #parseVersion(bytes: Uint8Array, start: number, end: number): number {
+    if (startsWith(bytes, start, end, VERSION_1_1_LINE)) {
+      this.minorVersion = 1;
+      return start + VERSION_1_1_LINE.length;
+    }
     for (let k = 0; k < VERSION_LINE.length; k++) {
       if (start + k >= end) return INCOMPLETE;
       const c = bytes[start + k] as number;
@@ -168,10 +188,12 @@ export class RequestHead extends MessageHead {
 
   #isTwin(i: number): boolean {
     const { bytes, fields } = this;
-    const [start, end] = [fields.start(i), fields.nameEnd(i)];
-    return (
-      bytes.subarray(start, end).includes(UNDERSCORE) && NO_TWINS.some((name) => isNameOrTwin(bytes, start, end, name))
-    );
+    const start = fields.start(i);
+    const end = fields.nameEnd(i);
+    for (let k = start; k < end; k++) {
+      if (bytes[k] === UNDERSCORE) return NO_TWINS.some((name) => isNameOrTwin(bytes, start, end, name));
+    }
+    return false;
   }
 
   #interpretHost(i: number): void {

@@ -3,12 +3,17 @@
  * the backend's fault: the client gets a 502. Listener threads; one object a thread, overwritten by each parse.
  */
 
-import { CLASS, CR, DIGIT, LF, SP, VALUE } from './chars.ts';
+import { CLASS, CR, DIGIT, LF, SP, startsWith, VALUE } from './chars.ts';
 import { FAULT, INCOMPLETE } from './errors.ts';
 import { BODY, type BodyKind, NO_LENGTH } from './framing.ts';
-import { MessageHead } from './message-head.ts';
+import { COMMON_NAMES, KnownNames, MessageHead } from './message-head.ts';
+
+const VERSION = Buffer.from('HTTP/1.', 'latin1');
+
+const KNOWN = new KnownNames(COMMON_NAMES);
 
 export class ResponseHead extends MessageHead {
+  protected override readonly known = KNOWN;
   /** Where the status code stands; a reason may follow it. */
   statusStart = 0;
   /** The status line's CR. */
@@ -35,11 +40,11 @@ export class ResponseHead extends MessageHead {
 
   /** HTTP-version SP status-code [ SP reason-phrase ] CRLF; the space is often left out with the reason. */
   protected override parseStartLine(bytes: Uint8Array, start: number, end: number): number {
-    const VERSION = 'HTTP/1.';
     this.start = start;
-    for (let k = 0; k < VERSION.length; k++) {
-      if (start + k >= end) return INCOMPLETE;
-      if (bytes[start + k] !== VERSION.charCodeAt(k)) return this.fail(FAULT.statusLine);
+    if (!startsWith(bytes, start, end, VERSION)) {
+      return startsWith(VERSION, 0, VERSION.length, bytes.subarray(start, Math.min(end, start + VERSION.length)))
+        ? INCOMPLETE
+        : this.fail(FAULT.statusLine);
     }
     let i = start + VERSION.length;
     if (i + 5 >= end) return INCOMPLETE;

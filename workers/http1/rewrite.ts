@@ -30,7 +30,7 @@ export function rewriteRequest(bytes: Buffer, head: RequestHead, hop: Hop, keepU
   const { fields, start } = head;
   const text = latin1(bytes, start, fieldsEnd(fields, head.fieldsStart));
   let out: string;
-  if (head.minorVersion === 1 && !head.isAbsolute && fields.dropped === 0) out = text;
+  if (head.minorVersion === 1 && !head.isAbsolute) out = keptLines(text, fields, start, start);
   else {
     out = `${text.slice(0, head.methodEnd - start)} ${originForm(text, head)} HTTP/1.1\r\n`;
     if (head.isAbsolute) out += `Host: ${text.slice(head.hostStart - start, head.hostEnd - start)}\r\n`;
@@ -82,7 +82,7 @@ export function rewriteResponse(bytes: Buffer, head: ResponseHead, kind: BodyKin
   const { fields, start } = head;
   const text = latin1(bytes, start, fieldsEnd(fields, head.fieldsStart));
   let out: string;
-  if (fields.dropped === 0 && head.minorVersion === 1) out = text;
+  if (head.minorVersion === 1) out = keptLines(text, fields, start, start);
   else {
     out = `HTTP/1.1 ${text.slice(head.statusStart - start, head.lineEnd - start)}\r\n`;
     out += keptLines(text, fields, head.fieldsStart, start);
@@ -90,11 +90,20 @@ export function rewriteResponse(bytes: Buffer, head: ResponseHead, kind: BodyKin
   return kind === BODY.chunked ? `${out}Transfer-Encoding: chunked\r\n` : out;
 }
 
-/** The lines that are not dropped. `start` is the index that the text's first character had in the bytes. */
-function keptLines(text: string, fields: FieldTable, fieldsStart: number, start: number): string {
-  if (fields.dropped === 0) return text.slice(fieldsStart - start);
+/**
+ * The response in `bytes` up to `end`, parsed as `head`, which has its head and the whole of its body: for a client that
+ * nothing has to be added for. Or null where its head cannot stay as it is.
+ */
+export function wholeResponse(bytes: Buffer, head: ResponseHead, end: number): string | null {
+  if (head.minorVersion !== 1 || head.isChunked) return null;
+  return keptLines(latin1(bytes, head.start, end), head.fields, head.start, head.start);
+}
+
+/** What the text has from `first` on, without dropped lines. `start` is the index that its first character had in the bytes. */
+function keptLines(text: string, fields: FieldTable, first: number, start: number): string {
+  if (fields.dropped === 0) return text.slice(first - start);
   let out = '';
-  let run = fieldsStart;
+  let run = first;
   for (let i = 0; i < fields.count; i++) {
     if (!fields.isDropped(i)) continue;
     if (fields.start(i) > run) out += text.slice(run - start, fields.start(i) - start);

@@ -2,14 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { READ_BUFFER } from '../../../workers/byte-stream.ts';
 import { equalsIgnoringCase, lower } from '../../../workers/http1/chars.ts';
 import { FAULT, FAULTY, INCOMPLETE } from '../../../workers/http1/errors.ts';
 import { FieldTable, forEachMember } from '../../../workers/http1/fields.ts';
 
 function scan(text: string, countMax = 10): { lines: string[][]; past: number; fault: unknown } {
+  return scanBytes(Buffer.from(text, 'latin1'), 0, text.length, countMax);
+}
+
+function scanBytes(bytes: Buffer, start: number, end: number, countMax = 10) {
   const table = new FieldTable(countMax);
-  const bytes = Buffer.from(text, 'latin1');
-  const past = table.scan(bytes, 0, bytes.length);
+  const past = table.scan(bytes, start, end);
   const lines = Array.from({ length: table.count }, (_, i) => [
     bytes.toString('latin1', table.start(i), table.nameEnd(i)),
     bytes.toString('latin1', table.valueStart(i), table.valueEnd(i)),
@@ -114,4 +119,22 @@ test('names are equal in any letter case, and only letters have one: all pairs o
       assert.equal(equalsIgnoringCase(Uint8Array.of(a), 0, 1, lower(other)), expected, `${a} and ${b}`);
     }
   }
+});
+
+test('values are read the same four bytes at a time, wherever they begin and whatever they hold', () => {
+  const byte = fc.oneof(
+    fc.integer({ min: 0x20, max: 0x7e }),
+    fc.constantFrom(0, 9, 10, 13, 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0x8d, 0xa0, 0xff),
+  );
+  const value = fc.array(byte, { maxLength: 40 }).map((bytes) => String.fromCharCode(...bytes));
+  const property = fc.property(fc.array(value, { maxLength: 4 }), fc.nat(7), fc.nat(60), (values, start, cut) => {
+    const text = `${values.map((one, i) => `${'N'.repeat(i + 1)}:${one}\r\n`).join('')}\r\n`;
+    const end = Math.max(0, text.length - Math.max(0, cut - 30));
+    READ_BUFFER.fill('\r\n', 0, 400).write(text, start, 'latin1');
+    const [inReadBuffer, elsewhere] = [READ_BUFFER, Buffer.from(READ_BUFFER.subarray(0, 400))].map((bytes) =>
+      scanBytes(bytes, start, start + end),
+    );
+    assert.deepEqual(inReadBuffer, elsewhere);
+  });
+  fc.assert(property, { numRuns: 5_000 });
 });
