@@ -13,7 +13,7 @@ import { type ShutdownRequest, STREAM_BINDING, type StreamHandle, type WriteRequ
  */
 export interface TlsWrap {
   onread: () => void;
-  /** Called within OpenSSL: nothing may be freed there. In TLS 1.2 and 1.3 alike, before any data is read. */
+  /** Called within OpenSSL: nothing may be freed there. In TLS 1.2 again at each hello that asks to renegotiate. */
   onhandshakedone: () => void;
   /** A fault in what came; nothing else comes. An alert is on its way by then. */
   onerror: (error: NodeJS.ErrnoException) => void;

@@ -80,6 +80,13 @@ async function received(client: tls.TLSSocket): Promise<string> {
   return text;
 }
 
+/** As a native write that failed leaves it. */
+function setLastWriteError(status: number): void {
+  const { binding } = process as unknown as { binding: (name: string) => unknown };
+  const parts = binding('stream_wrap') as { streamBaseState: Int32Array; kLastWriteErr: number };
+  parts.streamBaseState[parts.kLastWriteErr] = status;
+}
+
 const MiB = 'x'.repeat(1024 * 1024);
 
 for (const version of VERSIONS) {
@@ -112,6 +119,14 @@ for (const version of VERSIONS) {
     stream.write('1', 'latin1', () => stream.write('3', 'latin1', () => stream.end()));
     stream.write('2', 'latin1');
     assert.equal(await received(client), '123');
+  });
+
+  test(`${version}: that another connection's write has failed meanwhile is nothing to one that waits`, async (t) => {
+    const { client, stream } = await connected(t, version);
+    stream.write('1', 'latin1');
+    setLastWriteError(-32);
+    stream.write('2', 'latin1', () => stream.end());
+    assert.equal(await received(client), '12');
   });
 
   test(`${version}: once less than half of the watermark waits, it is told, and not before`, async (t) => {
