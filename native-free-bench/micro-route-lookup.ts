@@ -118,7 +118,7 @@ export function printFigures(figures: readonly Measured[]): void {
     process.stdout.write(`${name.padEnd(44)} ${value.toFixed(1).padStart(10)} ${unit}\n`);
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   values.sort((a, b) => a - b);
   return values[values.length >> 1] as number;
 }

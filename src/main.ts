@@ -15,7 +15,9 @@ if (major < 24) {
 if (process.argv[2] === 'run') process.on('SIGHUP', () => {});
 
 // loaded only now: an older Node could not even parse what these import
+if (import.meta.url.endsWith('.ts')) (await import('./compile-cache.ts')).keepCompiled();
 const { createProgram } = await import('./commands/program.ts');
-await createProgram().parseAsync();
+const program = await createProgram(process.argv[2]);
+await program.parseAsync();
 
 export {};

@@ -11,12 +11,17 @@ export class ListenerRoutes {
   readonly #exact = new Map<string, Service>();
   /** By what follows the star, beginning with its dot: ".example.com". */
   readonly #wildcard = new Map<string, Service>();
+  /** Characters of the longest of them: no longer end of a Host is looked for. */
+  #suffixMax = 0;
 
   constructor(settings: Pick<ListenerSettings, 'service' | 'hosts'>, services: readonly Service[]) {
     this.#default = settings.service === null ? null : (services[settings.service] as Service);
     for (const { pattern, service } of settings.hosts) {
-      if (pattern.startsWith('*.')) this.#wildcard.set(pattern.slice(1), services[service] as Service);
-      else this.#exact.set(pattern, services[service] as Service);
+      if (!pattern.startsWith('*.')) this.#exact.set(pattern, services[service] as Service);
+      else {
+        this.#wildcard.set(pattern.slice(1), services[service] as Service);
+        this.#suffixMax = Math.max(this.#suffixMax, pattern.length - 1);
+      }
     }
   }
 
@@ -27,7 +32,7 @@ export class ListenerRoutes {
     const exact = this.#exact.get(host);
     if (exact !== undefined) return exact;
     // the longest suffix first: "*.b.example" before "*.example"
-    for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+    for (let dot = host.indexOf('.', host.length - this.#suffixMax); dot >= 0; dot = host.indexOf('.', dot + 1)) {
       const service = this.#wildcard.get(host.slice(dot));
       if (service !== undefined) return service;
     }

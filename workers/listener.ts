@@ -13,6 +13,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { AddressBoard } from '../src/boards/address-board.ts';
 import { KeyBoard } from '../src/boards/key-board.ts';
 import type {
+  CertificateSettings,
   DrainResult,
   FromListener,
   ListenerSettings,
@@ -38,6 +39,7 @@ import { Service } from './service.ts';
 import { ThreadContext } from './thread-context.ts';
 import { ThreadLog } from './thread-log.ts';
 import { TicketKeys } from './ticket-keys.ts';
+import { provenTicketCallback } from './ticket-proof.ts';
 import type { TlsContexts } from './tls-contexts.ts';
 import { TlsListeners } from './tls-listeners.ts';
 
@@ -49,6 +51,11 @@ const CUT_GRACE_MS = 100;
 /** Runs until drained; resolves to how many connections the drain timeout cut. */
 export default async function listen(task: ListenerTask): Promise<DrainResult> {
   return await new ListenerThread(task).run();
+}
+
+/** A task before the one that listens: whichever comes, the thread has loaded all of this, and tried `certificate`. */
+export async function preload(certificate: CertificateSettings | null): Promise<void> {
+  if (certificate !== null) await provenTicketCallback(certificate);
 }
 
 /** What is in force after the next commit. */

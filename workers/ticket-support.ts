@@ -11,7 +11,7 @@ import type { SecureContext, SecureContextOptions } from 'node:tls';
 import type { CertificateSettings, TlsSettings } from '../src/boards/listener-task.ts';
 import { installTicketCallback, type TicketScope, type Tickets } from './ticket-callback.ts';
 import type { TicketKeys } from './ticket-keys.ts';
-import { proveTicketCallback } from './ticket-proof.ts';
+import { provenTicketCallback } from './ticket-proof.ts';
 import type { TicketSupport } from './tls-contexts.ts';
 
 /** OpenSSL takes no more. */
@@ -26,7 +26,7 @@ export async function chooseTicketSupport(
   tickets: Tickets,
   certificate: CertificateSettings,
   onFallback: (reason: string) => void,
-  prove: TicketProver = proveTicketCallback,
+  prove: TicketProver = provenTicketCallback,
 ): Promise<TicketSupport> {
   const fault = await prove(certificate);
   if (fault === null) return new CallbackSupport(tickets);

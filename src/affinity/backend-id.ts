@@ -24,7 +24,9 @@ export function writeIdWords(id: string, words: Int32Array, at: number): void {
 
 /** The 40 hex characters of the five words at `at`. */
 export function readIdWords(words: Int32Array, at: number): string {
-  let id = '';
-  for (let i = 0; i < ID_WORDS; i++) id += ((words[at + i] as number) >>> 0).toString(16).padStart(8, '0');
-  return id;
+  for (let i = 0; i < ID_WORDS; i++) BYTES.writeInt32BE(words[at + i] as number, i * 4);
+  return BYTES.toString('hex');
 }
+
+/** For readIdWords: a thread that meets 100,000 nodes writes as many ids. */
+const BYTES = Buffer.alloc(ID_WORDS * 4);

@@ -10,11 +10,13 @@
  *   word 3        table size       |
  *   word 4        text bytes       |
  *   word 5        threads          |
- *   word 16       epoch            | publisher; alone on its cache line
- *   word 32       state[capacity]  | main thread (health): NODE_UP, NODE_DOWN or NODE_FAILING, in force at once, no epoch
+ *   word 32       epoch            | publisher
+ *   word 64       state[capacity]  | main thread (health): NODE_UP, NODE_DOWN or NODE_FAILING, in force at once, no epoch
  *   ...           inFlight[threads][capacity]   | listener thread t writes row t
  *   ...           requests[threads][capacity]   |
  *   ...           half 0, half 1   | publisher, by epoch
+ *
+ *   Behind the states and each row lie SEPARATION words that nobody writes.
  *
  *   a half:       header  16 words: nodes, open nodes, total open weight in lowest terms, stride
  *                 table   table size words: slot + 1, 0 is empty; open addressing over the first SHA-1 word
@@ -26,9 +28,10 @@
  */
 
 import type { EpochRegion } from './epoch.ts';
+import { SEPARATION } from './separation.ts';
 
 const MAGIC = 0x5354_4b52;
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 const LINE = 16; // words of a 64-byte cache line
 
 const WORD = {
@@ -38,8 +41,8 @@ const WORD = {
   tableSize: 3,
   textBytes: 4,
   threads: 5,
-  epoch: 16,
-  state: 32,
+  epoch: SEPARATION,
+  state: 2 * SEPARATION,
 } as const;
 
 /** Header words of a half. */
@@ -169,12 +172,12 @@ export class RouteBoard implements EpochRegion {
 
   /** Index of thread `thread`'s row of in-flight cells, one a slot. Writer: that thread. */
   inFlightRow(thread: number): number {
-    return WORD.state + this.dimensions.capacity * (1 + thread);
+    return this.#row(1 + thread);
   }
 
   /** Index of thread `thread`'s row of request cells, one a slot: a count that wraps at 2^32. Writer: that thread. */
   requestsRow(thread: number): number {
-    return WORD.state + this.dimensions.capacity * (1 + this.threads + thread);
+    return this.#row(1 + this.threads + thread);
   }
 
   /** Requests in flight on a slot, summed over all threads. */
@@ -210,15 +213,19 @@ export class RouteBoard implements EpochRegion {
   }
 
   #sum(first: number): number {
-    const { capacity } = this.dimensions;
+    const stride = this.dimensions.capacity + SEPARATION;
     let sum = 0;
-    for (let t = 0, i = first; t < this.threads; t++, i += capacity) sum += Atomics.load(this.words, i);
+    for (let t = 0, i = first; t < this.threads; t++, i += stride) sum += Atomics.load(this.words, i);
     return sum;
+  }
+
+  #row(row: number): number {
+    return WORD.state + row * (this.dimensions.capacity + SEPARATION);
   }
 }
 
 function halvesIndex(d: RouteDimensions, threads: number): number {
-  return alignUp(WORD.state + d.capacity * (1 + 2 * threads), LINE);
+  return alignUp(WORD.state + (d.capacity + SEPARATION) * (1 + 2 * threads), LINE);
 }
 
 function alignUp(n: number, to: number): number {

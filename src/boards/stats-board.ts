@@ -1,14 +1,16 @@
 /**
  * The stats board: what each listener thread counts, for the main thread to read. Row t is written by listener
- * thread t alone; rows are whole cache lines, so that no thread's counting slows another's.
+ * thread t alone; words that nobody writes lie between the rows, so that no thread's counting slows another's.
  *
- *   row of 64 words (256 bytes):
+ *   32 words of nobody's (SEPARATION), then for each thread a row of 64 words, and 32 of nobody's:
  *   word 0        heartbeat: one more at every tick of the thread's timer wheel
  *   word 1        client connections open now
  *   word 2..      counters, and what else goes up and down: see STAT and GAUGES
  *
  * Counters are 32 bits wide and wrap: a reader keeps its last value and adds the difference, unsigned.
  */
+
+import { SEPARATION } from './separation.ts';
 
 export const STAT = {
   heartbeat: 0,
@@ -81,6 +83,7 @@ export const GAUGES = [
 export type Gauge = (typeof GAUGES)[number];
 
 const ROW_WORDS = 64;
+const STRIDE_WORDS = ROW_WORDS + SEPARATION;
 if (Math.max(...Object.values(STAT)) >= ROW_WORDS) throw new RangeError('the counters do not fit a row');
 
 export class StatsBoard {
@@ -92,26 +95,31 @@ export class StatsBoard {
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
     this.words = new Int32Array(buffer);
-    this.threads = this.words.length / ROW_WORDS;
+    this.threads = (this.words.length - SEPARATION) / STRIDE_WORDS;
     if (!Number.isInteger(this.threads) || this.threads < 1) throw new RangeError('not a stats board');
   }
 
   static create(threads: number): StatsBoard {
-    return new StatsBoard(new SharedArrayBuffer(threads * ROW_WORDS * Int32Array.BYTES_PER_ELEMENT));
+    return new StatsBoard(new SharedArrayBuffer(rowOf(threads) * Int32Array.BYTES_PER_ELEMENT));
   }
 
   /** The row of `thread` as a view of its own, for that thread to write. */
   row(thread: number): Int32Array {
-    return this.words.subarray(thread * ROW_WORDS, (thread + 1) * ROW_WORDS);
+    return this.words.subarray(rowOf(thread), rowOf(thread) + ROW_WORDS);
   }
 
   read(thread: number, stat: Stat): number {
-    return Atomics.load(this.words, thread * ROW_WORDS + STAT[stat]) >>> 0;
+    return Atomics.load(this.words, rowOf(thread) + STAT[stat]) >>> 0;
   }
 
   /** A thread has ended: nothing is open on it. For the main thread, which is the only one left to write there. */
   clearGauges(thread: number): void {
-    const row = thread * ROW_WORDS;
+    const row = rowOf(thread);
     for (const gauge of GAUGES) Atomics.store(this.words, row + STAT[gauge], 0);
   }
+}
+
+/** Index of the row's first word. */
+function rowOf(thread: number): number {
+  return SEPARATION + thread * STRIDE_WORDS;
 }

@@ -55,7 +55,7 @@ export interface RunHooks {
 
 /** Runs until stopped. */
 export async function run(config: Config, { amend, onServing }: RunHooks = {}): Promise<void> {
-  const log = createLog(config.logLevel);
+  const log = await createLog(config.logLevel);
   logProcessWarnings(log);
   const environment = takeServiceEnvironment(process.env, process.pid);
   const { sockets } = environment;
@@ -89,6 +89,7 @@ export async function run(config: Config, { amend, onServing }: RunHooks = {}): 
   });
   const stopping = stopOnSignals(edge, log, () => manager.stopping(drainTimeoutMs));
   process.on('SIGHUP', () => void edge.reload());
+  edge.preload();
   try {
     // loaded where it is wanted alone, as the framework takes as long as all of the rest; and before the member has a vote
     const adminModule = config.admin === null ? null : await import('../admin/server.ts');

@@ -2,7 +2,7 @@
  * One edge: what `stekbal run` runs. Takes part in the cluster, publishes the pools, supervises the listener threads,
  * reloads, drains. Main thread.
  *
- *   join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
+ *   preload() ─► join() ─► the cluster's member runs ─► start() ─► serving ─► drain()
  */
 
 import type { BindAddress } from '../boards/listener-task.ts';
@@ -32,6 +32,7 @@ import { StartError } from './start-error.ts';
 import { ReplicatedState, type StateChange } from './state.ts';
 import type { EdgeStatus, EdgeSummary } from './status.ts';
 import { Supervisor } from './supervisor.ts';
+import { tlsSettings } from './thread-settings.ts';
 
 /** How long a start waits for what only the cluster can give. */
 const JOIN_TIMEOUT_MS = 10_000;
@@ -156,6 +157,13 @@ export class Edge {
       amend: options.amend ?? (() => {}),
       onReload: options.onReload ?? (async () => {}),
     });
+  }
+
+  /** Before join(): the listener threads load their code meanwhile. */
+  preload(): void {
+    const { workers, listeners } = this.#options.config;
+    const secure = listeners.find(({ tls }) => tls !== null)?.tls ?? null;
+    this.#supervisor.preload(workers, secure === null ? null : (tlsSettings(secure).certificates[0] ?? null));
   }
 
   /**

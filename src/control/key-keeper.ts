@@ -68,6 +68,8 @@ export class KeyKeeper {
    * its keys retired or revoked meanwhile: no ticket is made with them, and none opened.
    */
   #isSynced = false;
+  /** Whoever waits for it hears of it without a clock. */
+  #onHeld: () => void = () => {};
 
   constructor(options: KeyKeeperOptions) {
     this.#options = options;
@@ -76,7 +78,11 @@ export class KeyKeeper {
       ring: () => options.state.ring,
       leadership: () => this.#leadership(),
       newKey: (isFirst) => this.#newKey(isFirst),
-      propose: (command, done) => void this.#propose(command).finally(done),
+      propose: (command, done) =>
+        void this.#propose(command).finally(() => {
+          done();
+          if (command.kind === 'key-mint') this.#activateFirst();
+        }),
     });
     this.#rotator.isLive = false;
   }
@@ -109,6 +115,7 @@ export class KeyKeeper {
     }
     this.#observe();
     this.#publish();
+    if (this.isHeld) this.#onHeld();
   }
 
   /** After start(): resolves when this edge holds the ring, when it ends, or with a warning after `timeoutMs`. */
@@ -121,7 +128,10 @@ export class KeyKeeper {
         log.warn({ waitedMs: timeoutMs }, consequence);
         return;
       }
-      await sleep(TICK_MS / 2, undefined, { signal: ending }).catch(() => {});
+      const held = new Promise<void>((resolve) => {
+        this.#onHeld = resolve;
+      });
+      await Promise.race([held, sleep(TICK_MS / 2, undefined, { signal: ending }).catch(() => {})]);
     }
   }
 
@@ -173,6 +183,12 @@ export class KeyKeeper {
   #tick(): void {
     this.#rotator.tick(Date.now(), performance.now());
     this.#publish();
+  }
+
+  /** The first key of all is used as soon as it may be: a start waits for it. */
+  #activateFirst(): void {
+    const { active, staged } = this.#options.state.ring;
+    if (active === null && staged !== null && !this.#options.ending.aborted) this.#tick();
   }
 
   /** A key that has just come has an age, too. */

@@ -5,7 +5,13 @@
 import { lstatSync } from 'node:fs';
 import { Piscina } from 'piscina';
 import { AddressBoard } from '../boards/address-board.ts';
-import type { DrainResult, OpenedSocket, RouteRef, ThreadSettings } from '../boards/listener-task.ts';
+import type {
+  CertificateSettings,
+  DrainResult,
+  OpenedSocket,
+  RouteRef,
+  ThreadSettings,
+} from '../boards/listener-task.ts';
 import { ServiceBoard } from '../boards/service-board.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
 import type { ListeningSockets, SocketPlan } from './listening-sockets.ts';
@@ -20,6 +26,8 @@ import type { ThreadSlot } from './thread-slot.ts';
 export const THREADS_MAX = 256;
 /** A thread that nothing is to run on any more ends. */
 const IDLE_THREAD_MS = 1_000;
+/** What listener.ts calls its task that only makes ready for others. */
+const PRELOAD_TASK = 'preload';
 
 /** What threads serve, and on which sockets. */
 export interface Serving {
@@ -46,6 +54,8 @@ export class ListenerThreads {
   /** By route: the newest ones. */
   readonly #boards = new Map<number, SharedArrayBuffer>();
   readonly #starting = new Set<ThreadLink>();
+  readonly #preloading = new AbortController();
+  #preloaded: Promise<unknown> = Promise.resolve();
   #startsNoMore = false;
 
   constructor(options: ListenerThreadsOptions) {
@@ -65,7 +75,19 @@ export class ListenerThreads {
       options.log.error({ err: error }, 'listener thread pool');
       // one of them could not be started, and would be waited for until the start's timeout
       for (const link of this.#starting) link.kill();
+      this.#preloading.abort();
     });
+  }
+
+  /**
+   * Has so many threads load their code while the main thread does something else, and try what TLS needs where there is a
+   * certificate: a thread's start is mostly that. They end again where none is started within IDLE_THREAD_MS.
+   */
+  preload(threads: number, certificate: CertificateSettings | null): void {
+    const { signal } = this.#preloading;
+    const tasks = Array.from({ length: threads }, () => this.#pool.run(certificate, { name: PRELOAD_TASK, signal }));
+    // where one cannot be had, the start of a thread says why
+    this.#preloaded = Promise.allSettled(tasks);
   }
 
   /** Of routes that are new: the board of one that is known may have been replaced since `boards` was made. */
@@ -86,6 +108,8 @@ export class ListenerThreads {
 
   /** Resolves when the slot's new thread serves. Rejects where it does not come to that; it has ended then. */
   async start(slot: ThreadSlot, serving: Serving): Promise<void> {
+    // a pool whose threads are busy loading would get one more
+    await this.#preloaded;
     await this.#clearPaths(slot, serving);
     if (this.#startsNoMore) throw new Error('draining');
     // no wait from here until there is a link: boards that are replaced later are told to it

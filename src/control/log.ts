@@ -3,7 +3,6 @@
  */
 
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 import { LogWriter } from './log-writer.ts';
 
 export type Log = Logger;
@@ -14,9 +13,10 @@ const STDERR = 2;
  * Writes at once, so that nothing is lost at a crash, but for lines that nobody reads (log-writer.ts); on a terminal,
  * which is held up by Ctrl-S, the main thread is too. A listener thread never is.
  */
-export function createLog(level: string): Log {
+export async function createLog(level: string): Promise<Log> {
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   if (process.stderr.isTTY) {
+    const { default: pretty } = await import('pino-pretty');
     return pino(options, pretty({ destination: 2, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'time' }));
   }
   const writer = new LogWriter(STDERR);

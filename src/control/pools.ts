@@ -4,13 +4,14 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import type { RouteRef } from '../boards/listener-task.ts';
 import type { NodeState } from '../boards/route-board.ts';
 import type { NodeConfig, PoolConfig } from '../config/config.ts';
 import type { Helper } from './helper.ts';
 import type { LocalEdits } from './local-edits.ts';
 import { effectiveNodes } from './pool-edits.ts';
-import { type NodeActivity, RoutePublisher } from './route-publisher.ts';
+import { INLINE_NODES_MAX, type NodeActivity, RoutePublisher } from './route-publisher.ts';
 import type { ReplicatedState, StateChange } from './state.ts';
 import type { Route } from './thread-settings.ts';
 
@@ -30,6 +31,7 @@ export interface PoolsOptions {
 const RETRY_MS = 1_000;
 
 interface OpenRoute {
+  readonly id: number;
   readonly route: Route;
   readonly publisher: RoutePublisher;
   /** The board does not hold what is true now. */
@@ -43,6 +45,8 @@ export class Pools {
   readonly #state: ReplicatedState;
   /** By id. */
   readonly #routes = new Map<number, OpenRoute>();
+  /** The same by pool: of as many pools as there are services, each with one of its own, a status asks for every node. */
+  readonly #byPool = new Map<string, OpenRoute[]>();
   #nextRoute = 0;
   #threads: number;
   #configured: Map<string, readonly NodeConfig[]>;
@@ -86,14 +90,16 @@ export class Pools {
   open(routes: readonly Route[]): RouteRef[] {
     const nodesOf = (pool: string) => this.#configured.get(pool) ?? [];
     return routes.map((route) => {
-      const known = [...this.#routes].find(([, open]) => isSameRoute(open.route, route));
-      if (known !== undefined) return { id: known[0], buffer: known[1].publisher.board.buffer };
+      const known = this.#routesOf(route.pool).find((open) => open.route.salt === route.salt);
+      if (known !== undefined) return { id: known.id, buffer: known.publisher.board.buffer };
       const id = this.#nextRoute++;
       const onOutgrown = (buffer: SharedArrayBuffer) => this.#options.onOutgrown({ id, buffer });
       const { pool, salt } = route;
       const { helper } = this.#options;
       const publisher = new RoutePublisher(nodesOf(pool), salt ?? '', this.#threads, helper, onOutgrown);
-      this.#routes.set(id, { route, publisher, isStale: true });
+      const open: OpenRoute = { id, route, publisher, isStale: true };
+      this.#routes.set(id, open);
+      this.#byPool.set(pool, [...this.#routesOf(pool), open]);
       return { id, buffer: publisher.board.buffer };
     });
   }
@@ -101,7 +107,13 @@ export class Pools {
   /** Forgets all routes but these. */
   retain(routes: readonly RouteRef[]): void {
     const ids = new Set(routes.map(({ id }) => id));
-    for (const id of this.#routes.keys()) if (!ids.has(id)) this.#routes.delete(id);
+    for (const [id, { route }] of this.#routes) {
+      if (ids.has(id)) continue;
+      this.#routes.delete(id);
+      const left = this.#routesOf(route.pool).filter((open) => open.id !== id);
+      if (left.length > 0) this.#byPool.set(route.pool, left);
+      else this.#byPool.delete(route.pool);
+    }
   }
 
   /** Pools that are new are there from now on as well; the others stay as they are. */
@@ -196,9 +208,8 @@ export class Pools {
     }, RETRY_MS).unref();
   }
 
-  /** Asked for with each node of a status: no list is made of it. */
-  *#routesOf(pool: string): Generator<OpenRoute> {
-    for (const open of this.#routes.values()) if (open.route.pool === pool) yield open;
+  #routesOf(pool: string): readonly OpenRoute[] {
+    return this.#byPool.get(pool) ?? [];
   }
 
   #markStale(isStale: (route: Route) => boolean): void {
@@ -212,11 +223,18 @@ export class Pools {
   async #publishStale(): Promise<void> {
     const stale = [...this.#routes.values()].filter(({ isStale }) => isStale);
     for (const open of stale) open.isStale = false;
-    try {
-      await Promise.all(stale.map((open) => this.#publishOne(open)));
-    } finally {
-      for (const pool of new Set(stale.map(({ route }) => route.pool))) this.onPublished(pool);
+    const failures: unknown[] = [];
+    let placed = 0;
+    for (const open of stale) {
+      await this.#publishOne(open).catch((error) => failures.push(error));
+      placed += this.nodes(open.route.pool)?.length ?? 0;
+      // many small tables in a row hold up this thread as long as a large one would
+      if (placed < INLINE_NODES_MAX) continue;
+      placed = 0;
+      await setImmediate();
     }
+    for (const pool of new Set(stale.map(({ route }) => route.pool))) this.onPublished(pool);
+    if (failures.length > 0) throw failures[0];
   }
 
   async #publishOne(open: OpenRoute): Promise<void> {
@@ -239,8 +257,4 @@ function isSameNodes(a: readonly NodeConfig[] | undefined, b: readonly NodeConfi
     const other = b[i] as NodeConfig;
     return node.address === other.address && node.weight === other.weight && node.drain === other.drain;
   });
-}
-
-function isSameRoute(a: Route, b: Route): boolean {
-  return a.pool === b.pool && a.salt === b.salt;
 }

@@ -12,7 +12,7 @@ import type { NodeConfig } from '../config/config.ts';
 import type { Helper } from './helper.ts';
 
 /** Above this many nodes a table is built in the helper thread: 2,000 take the main thread about 5 ms. */
-const INLINE_NODES_MAX = 2_000;
+export const INLINE_NODES_MAX = 2_000;
 /** Nodes placed at a stretch: about 10 ms. */
 const SLICE = 10_000;
 

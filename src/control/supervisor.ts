@@ -9,7 +9,7 @@
  * and changes follow one another, so that a thread is never started with settings that are about to change.
  */
 
-import type { BindAddress, DrainResult, FromListener, RouteRef } from '../boards/listener-task.ts';
+import type { BindAddress, CertificateSettings, DrainResult, FromListener, RouteRef } from '../boards/listener-task.ts';
 import type { ServiceBoard } from '../boards/service-board.ts';
 import type { StatsBoard } from '../boards/stats-board.ts';
 import { HeartbeatWatch, START_TIMEOUT_MS } from './heartbeat-watch.ts';
@@ -85,6 +85,11 @@ export class Supervisor {
   /** By thread: one for each that there ever was. */
   get serviceBoards(): readonly ServiceBoard[] {
     return this.#threads.serviceBoards;
+  }
+
+  /** Has so many threads make ready for a start that is near; `certificate` is one that they will show. */
+  preload(threads: number, certificate: CertificateSettings | null = null): void {
+    this.#threads.preload(threads, certificate);
   }
 
   /**

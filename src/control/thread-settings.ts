@@ -32,7 +32,14 @@ export interface Routing {
  */
 export function resolveRouting(config: Config): Routing {
   const routes: Route[] = [];
-  const services = config.services.map((service) => resolveService(service, routes));
+  const known = new Map<string, number>();
+  const routeIndex = (route: Route): number => {
+    const key = JSON.stringify([route.pool, route.salt]);
+    const index = known.get(key) ?? routes.push(route) - 1;
+    known.set(key, index);
+    return index;
+  };
+  const services = config.services.map((service) => resolveService(service, routeIndex));
   const indexOf = new Map(config.services.map(({ name }, i) => [name, i]));
   const serviceIndex = (name: string): number => {
     const index = indexOf.get(name);
@@ -58,12 +65,11 @@ export function tlsSettings({ certificates, clientCa, ticketLifetimeMs, ...rest 
   };
 }
 
-function resolveService(service: ServiceConfig, routes: Route[]): ServicePlan {
+function resolveService(service: ServiceConfig, routeIndex: (route: Route) => number): ServicePlan {
   const { affinity, role: _role, ...rest } = service;
   // domain mode hashes nothing
   const salt = affinity?.useSalt && !affinity.useDomain ? affinity.salt : '';
-  let route = routes.findIndex((r) => r.pool === service.pool && r.salt === salt);
-  if (route < 0) route = routes.push({ pool: service.pool, salt }) - 1;
+  const route = routeIndex({ pool: service.pool, salt });
   return { ...rest, route, affinity: affinity === null ? null : resolveAffinity(affinity) };
 }
 

@@ -25,3 +25,19 @@ export function idWords(address: string, salt = ''): Int32Array {
   writeIdWords(backendId(address, salt), words, 0);
   return words;
 }
+
+/** Words of boards that are read in `work`: what a look-up costs, without a clock. */
+export function loadsOf(work: () => void): number {
+  const { load } = Atomics;
+  let loads = 0;
+  Atomics.load = ((array: Int32Array, index: number) => {
+    loads++;
+    return load(array, index);
+  }) as typeof load;
+  try {
+    work();
+  } finally {
+    Atomics.load = load;
+  }
+  return loads;
+}

@@ -8,7 +8,7 @@ import { buildRouteImage, findById, type RouteNode } from '../../src/affinity/ro
 import { addressOf, countNodes, idOf, weightOf } from '../../src/affinity/selection.ts';
 import { publish } from '../../src/boards/epoch.ts';
 import { FLAG_DRAIN, FLAG_PRESENT, type RouteBoard } from '../../src/boards/route-board.ts';
-import { boardOf, idWords, node } from './fixtures.ts';
+import { boardOf, idWords, loadsOf, node } from './fixtures.ts';
 
 const found = { slot: 0, generation: 0, flags: 0 };
 const SALT = 'salt';
@@ -72,6 +72,26 @@ test('100,000 nodes: each is found, and 100,000 other ids are not', () => {
   const unknown = randomBytes(100_000 * 20);
   for (let i = 0; i < 100_000; i++) {
     assert.ok(!findById(board, new Int32Array(unknown.buffer, unknown.byteOffset + i * 20, 5), found));
+  }
+});
+
+test('an id is looked up in as few steps among 100,000 nodes as among 10, known or not', () => {
+  const meanOf = (size: number, ids: readonly Int32Array[]) => {
+    const nodes = Array.from({ length: size }, (_, slot) => node({ slot, address: `10.0.0.1:${slot}` }));
+    const board = boardOf(nodes);
+    return (
+      loadsOf(() => {
+        for (const id of ids) findById(board, id, found);
+      }) / ids.length
+    );
+  };
+  const known = (size: number) => Array.from({ length: 1_000 }, (_, i) => idWords(`10.0.0.1:${(i * 97) % size}`));
+  const unknown = Array.from({ length: 1_000 }, (_, i) => idWords(`10.0.0.2:${i}`));
+  // two looks at the epoch; of the node five words of its id and two more; and the probes, 1.5 or 2.5 on average, of two loads
+  for (const size of [10, 100_000]) {
+    const [hit, miss] = [meanOf(size, known(size)), meanOf(size, unknown)];
+    assert.ok(hit < 2 + 7 + 2 * 1.5 + 1, `${hit} loads among ${size} nodes`);
+    assert.ok(miss < 2 + 2 * 2.5 + 1, `${miss} loads among ${size} nodes`);
   }
 });
 

@@ -15,6 +15,7 @@ import {
 } from '../../src/boards/route-board.ts';
 
 const LINE_WORDS = 16;
+const PAIR_WORDS = 32;
 
 test('a board is as large as its drawing says', () => {
   const dimensions = { capacity: 64, tableSize: 128, textBytes: 4096 };
@@ -29,24 +30,30 @@ test('a board is as large as its drawing says', () => {
     words: 16 + 128 + 64 * 19 + 1024,
   });
   const board = RouteBoard.create(dimensions, 3);
-  assert.equal(board.halvesIndex, 32 + 64 + 2 * 3 * 64);
+  assert.equal(board.halvesIndex, 64 + (1 + 2 * 3) * (64 + 32));
   assert.equal(board.buffer.byteLength, (board.halvesIndex + 2 * layout.words) * 4);
   assert.equal(HALF.words, LINE_WORDS);
   assert.equal(RECORD.words, LINE_WORDS);
 });
 
-test('what one thread writes shares no cache line with what another writes', () => {
+test('what one thread writes shares no pair of cache lines with what another writes, wherever the board begins', () => {
   for (const nodes of [0, 1, 65, 1_000]) {
     for (const threads of [1, 2, 7]) {
       const board = RouteBoard.create(dimensionsFor(nodes, nodes * 21), threads);
-      for (let t = 0; t < threads; t++) {
-        assert.deepEqual([board.inFlightRow(t) % LINE_WORDS, board.requestsRow(t) % LINE_WORDS], [0, 0]);
+      const { capacity } = board.dimensions;
+      // the states begin right behind the epoch's line; no other word of the board is found but by what it is for
+      const rows = [board.epochIndex, board.epochIndex + PAIR_WORDS];
+      for (let t = 0; t < threads; t++) rows.push(board.inFlightRow(t));
+      for (let t = 0; t < threads; t++) rows.push(board.requestsRow(t));
+      rows.push(board.halvesIndex);
+      assert.ok(board.epochIndex >= PAIR_WORDS);
+      for (const [i, row] of rows.entries()) {
+        if (i < 2) continue;
+        const end = (rows[i - 1] as number) + capacity;
+        assert.ok(row - end >= PAIR_WORDS, `${threads} threads, ${nodes} nodes: part ${i} is ${row - end} words away`);
       }
-      assert.equal(board.epochIndex % LINE_WORDS, 0);
       assert.equal(board.halvesIndex % LINE_WORDS, 0);
       assert.equal(board.halfWords % LINE_WORDS, 0);
-      assert.ok(board.inFlightRow(threads - 1) + board.dimensions.capacity <= board.requestsRow(0));
-      assert.ok(board.requestsRow(threads - 1) + board.dimensions.capacity <= board.halvesIndex);
     }
   }
 });

@@ -14,23 +14,23 @@ const PAGE = new URL('../../docs/commands.md', import.meta.url);
 /** Leaves room for the page's own margins. */
 const HELP_WIDTH = 120;
 
-test('docs/commands.md has the help of every command, as it is', () => {
-  const page = renderPage(createProgram());
+test('docs/commands.md has the help of every command, as it is', async () => {
+  const page = renderPage(await createProgram());
   if (process.env.STEKBAL_RECORD !== undefined) writeFileSync(PAGE, page);
   assert.equal(readFileSync(PAGE, 'utf8'), page);
 });
 
-test('every command says what it does, in one line for the list and in its help', () => {
-  for (const { name, command } of allCommands(createProgram())) {
+test('every command says what it does, in one line for the list and in its help', async () => {
+  for (const { name, command } of allCommands(await createProgram())) {
     assert.ok(command.description().length > 10, name);
     assert.ok((command.summary() || command.description()).length <= 90, name);
   }
 });
 
-test('no exit code is said twice, and the main help says each', () => {
+test('no exit code is said twice, and the main help says each', async () => {
   const codes = EXIT_CODES.map(([code]) => code);
   assert.equal(new Set(codes).size, codes.length);
-  const help = helpOf(createProgram());
+  const help = helpOf(await createProgram());
   for (const code of codes) assert.match(help, new RegExp(`^ {2}${code} +\\S`, 'm'));
 });
 

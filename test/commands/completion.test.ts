@@ -39,7 +39,7 @@ test('bash knows where an option takes a value, also behind an equals sign', asy
 
 test('every command and option that help shows can be completed', async (t) => {
   const complete = await bash(t);
-  for (const { path, subcommands, options } of allCommands(readCompletable(createProgram()))) {
+  for (const { path, subcommands, options } of allCommands(readCompletable(await createProgram()))) {
     for (const sub of subcommands) assert.ok(complete(...path, '').includes(sub.path.at(-1) as string));
     const flags = options.flatMap((option) => option.flags);
     if (flags.length > 0) assert.deepEqual(complete(...path, '-'), flags.toSorted());

@@ -135,6 +135,13 @@ test('a leader gives the cluster its first keys, and shows them to the listener 
   assert.equal(bench.said(30, /^ticket key in use$/), 1);
 });
 
+test('the very first key is in use before the clock ticks: a start waits for it', async (t) => {
+  const bench = new Bench(t);
+  bench.keeper.start();
+  await bench.keeper.waitForRing(60_000);
+  assert.deepEqual(bench.cluster.keyProposals, ['key-mint', 'key-activate']);
+});
+
 test('the first key of a new cluster is the one that was brought along', async (t) => {
   const bench = await new Bench(t, { importKey: ticketKey(1) }).begin();
   assert.deepEqual(bench.active, ticketKey(1));

@@ -83,6 +83,29 @@ test('what a thread has said of nodes goes when it retires, though a connection 
   assert.deepEqual(statesOf(edge), ['up', 'up']);
 });
 
+test('threads that have loaded their code ahead are the ones that serve', async (t) => {
+  const supervisor = newSupervisor(t);
+  let created = 0;
+  const onWorker = () => created++;
+  process.on('worker', onWorker);
+  t.after(() => process.off('worker', onWorker));
+  supervisor.preload(2);
+  await supervisor.start(plan({ workers: 2 }));
+  assert.ok(supervisor.areAllAlive);
+  assert.equal(created, 2);
+});
+
+test('a start that is given up while threads load their code leaves none behind', async (t) => {
+  const supervisor = newSupervisor(t);
+  const created = nextWorkers(2);
+  supervisor.preload(2);
+  const refused = assert.rejects(supervisor.start(plan({ workers: 2 })), /draining/);
+  const ended = created.then((workers) => Promise.all(workers.map((worker) => once(worker, 'exit'))));
+  await supervisor.kill();
+  await refused;
+  await ended;
+});
+
 test('a thread that is added and dies before the change is in force is replaced', async (t) => {
   const supervisor = newSupervisor(t);
   await supervisor.start(plan({ workers: 1 }));

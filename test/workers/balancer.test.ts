@@ -8,7 +8,7 @@ import { NODE_DOWN, NODE_FAILING, NODE_UP } from '../../src/boards/route-board.t
 import { Balancer } from '../../workers/balancer.ts';
 import { NodePool } from '../../workers/node-pool.ts';
 import type { UpstreamNode } from '../../workers/upstream-node.ts';
-import { boardOf, node } from '../affinity/fixtures.ts';
+import { boardOf, loadsOf, node } from '../affinity/fixtures.ts';
 import { fakeContext } from './fake-context.ts';
 
 type Balance = ConstructorParameters<typeof Balancer>[0];
@@ -96,6 +96,25 @@ test('least_conn over 1,000 nodes stays nearly even: the power of a few choices'
   const loads = Array.from({ length: 1_000 }, (_, slot) => pool.board.inFlight(slot));
   // one random choice would put 40 and more on the fullest
   assert.ok(Math.max(...loads) <= 25, `${Math.max(...loads)} on the fullest, seed ${seed}`);
+});
+
+test('a node is chosen in a few steps among 100,000: those of a binary search are all that grows', (t) => {
+  seedRandom(t);
+  const many = Array.from({ length: 100_000 }, (_, slot) => node({ slot, address: `10.0.0.1:${slot}` }));
+  for (const balance of ['least_conn', 'round_robin', 'random'] as const) {
+    const stepsOf = (nodes: readonly RouteNode[]) => {
+      const { choose } = newPool(balance, nodes);
+      choose()?.begin();
+      return loadsOf(() => {
+        for (let i = 0; i < 200; i++) choose()?.begin();
+      });
+    };
+    const [few, all] = [stepsOf(many.slice(0, 100)), stepsOf(many)];
+    // log2(100,000 / 100) more steps of a search; what a node met for the first time costs, its text and id, comes on top
+    const met = 2 * ('10.0.0.1:99999'.length + 32);
+    const draws = balance === 'least_conn' ? 4 : 1;
+    assert.ok(all - few < 200 * draws * (11 + met), `${balance}: ${few / 200} and ${all / 200} loads a choice`);
+  }
 });
 
 for (const balance of ['least_conn', 'round_robin', 'random'] as const) {

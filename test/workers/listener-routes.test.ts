@@ -51,6 +51,25 @@ test('without hosts every request goes to the default', () => {
   for (const host of ['', 'a', 'www.example.com']) assert.equal(serviceOf(routes, host), 'wide');
 });
 
+test('10,000 hosts take as many steps as one, however many labels a client sends', (t) => {
+  const many = Array.from({ length: 10_000 }, (_, i) => ({
+    pattern: `${i % 2 ? '*.' : ''}h${i}.example.com`,
+    service: 1,
+  }));
+  const stepsOf = (hosts: typeof HOSTS, host: string) => {
+    const routes = newRoutes(0, hosts);
+    const get = t.mock.method(Map.prototype, 'get');
+    serviceOf(routes, host);
+    get.mock.restore();
+    return get.mock.callCount();
+  };
+  const one = [{ pattern: '*.h9999.example.com', service: 1 }];
+  for (const host of ['h1.example.com', 'a.h9.example.com', 'www.example.org', `${'a.'.repeat(127)}b`]) {
+    assert.ok(stepsOf(many, host) <= stepsOf(one, host), host);
+    assert.ok(stepsOf(many, host) <= 1 + 'h9999.example.com'.length / 2 + 1, host);
+  }
+});
+
 function newRoutes(service: number | null, hosts: typeof HOSTS): ListenerRoutes {
   return new ListenerRoutes({ service, hosts }, SERVICES);
 }
