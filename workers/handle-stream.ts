@@ -2,8 +2,9 @@
  * A connection on its bare handle, without the Socket, Writable and Readable that Node puts around one: they cost more than
  * all of a request's own JavaScript, and 5 KiB a connection. Listener threads.
  *
- * Reading goes into the thread's one buffer. Text is gathered until the end of the turn (turn-end.ts); a write is then handed to
- * the kernel, and what that does not take is libuv's to send. Ends come one by one: after both, or an error, the handle is closed, exactly once, and its owner is told when it is.
+ * Reading goes into the thread's one buffer. Text is gathered until the end of the turn (turn-end.ts); a write is then handed
+ * to the kernel, and what that does not take is libuv's to send. Ends come one by one: after both, or an error, the handle is
+ * closed, exactly once, and its owner is told when it is.
  */
 
 import { getSystemErrorName } from 'node:util';
@@ -136,6 +137,13 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
     const status = this.#handle.shutdown(request);
     if (status === 1 || status === notConnected) this.#onShut();
     else if (status !== 0) this.#fail(status, 'shutdown');
+    // the close sends the FIN then, and spares a system call and a turn of the loop
+    else if (this.#hasEnded && this.isFlushed) this.destroy();
+  }
+
+  /** The kernel has all that was sent. */
+  protected get isFlushed(): boolean {
+    return this.#unwritten === 0;
   }
 
   /** Closes the connection; what was not sent yet is lost. The owner is told in a later turn. */
@@ -156,6 +164,19 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
   /** Calls `listener` once less than half of HIGH_WATERMARK waits; one at a time. */
   once(_event: 'drain', listener: () => void): void {
     this.#onDrain = listener;
+  }
+
+  /** Gives the handle away: from now on it is somebody else's, and the owner is told of nothing. Null: it is gone already. */
+  detach(): StreamHandle | null {
+    this.pause();
+    return this.#release();
+  }
+
+  /** Closes the connection for `cause`, of which the owner is told then. */
+  fail(cause: NodeJS.ErrnoException): void {
+    if (this.#handle === null) return;
+    this.#cause ??= cause;
+    this.destroy();
   }
 
   /** For the handle to call: bytes have come, or the end, or an error. */
@@ -240,8 +261,7 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
   #fail(status: number, call: string): void {
     if (this.#handle === null) return;
     const code = getSystemErrorName(status);
-    this.#cause ??= Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call });
-    this.destroy();
+    this.fail(Object.assign(new Error(`${call} ${code}`), { code, errno: status, syscall: call }));
   }
 
   #release(): StreamHandle | null {

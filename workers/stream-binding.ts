@@ -11,6 +11,10 @@ export interface StreamHandle {
   onread: () => void;
   /** Ours: whose handle it is. */
   stream?: unknown;
+  /** In all. */
+  readonly bytesRead: number;
+  /** Bytes that the kernel has not taken yet. */
+  readonly writeQueueSize: number;
   /** What is read goes to `buffer`, from its beginning. */
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
@@ -55,6 +59,8 @@ export interface StreamBinding {
   lastRead(): number;
   /** Of the write that has just been begun and gave an object. */
   lastWriteError(): number;
+  /** Makes that 0: for a write that nothing native has begun yet. */
+  forgetWriteError(): void;
   newShutdown(): ShutdownRequest;
   readonly endOfFile: number;
   readonly notConnected: number;
@@ -85,6 +91,9 @@ function bind(): StreamBinding | null {
     return {
       lastRead: () => state[kReadBytesOrError] as number,
       lastWriteError: () => state[kLastWriteErr] as number,
+      forgetWriteError: () => {
+        state[kLastWriteErr] = 0;
+      },
       newShutdown: () => new ShutdownWrap(),
       endOfFile: UV_EOF,
       notConnected: UV_ENOTCONN,

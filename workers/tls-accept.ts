@@ -2,8 +2,8 @@
  * Accepting TLS connections: the counterpart of accept.ts for listeners with `tls`. Listener threads, one a listener.
  */
 
-import { type Server, Socket } from 'node:net';
-import { type AcceptedHandle, type AcceptedStream, createHandleServer, peerAddress, plainAddress } from './accept.ts';
+import type { Server } from 'node:net';
+import { type AcceptedStream, createServer, plainAddress } from './accept.ts';
 import type { StreamOwner } from './byte-stream.ts';
 import { ClientHello } from './client-hello.ts';
 import { ADMISSION } from './connection-limits.ts';
@@ -47,8 +47,7 @@ export class TlsAcceptor {
 
   /** A server for one more socket of this listener. Not listening yet. */
   createServer(): Server {
-    const begin = (source: AcceptedHandle | Socket) => this.#begin(source);
-    return createHandleServer(this.#ownsHandles ? begin : null, begin);
+    return createServer((source) => this.#begin(source), this.#ownsHandles);
   }
 
   get contexts(): TlsContexts {
@@ -86,26 +85,19 @@ export class TlsAcceptor {
     this.#onHandshakeOver();
   }
 
-  #begin(source: AcceptedHandle | Socket): void {
+  #begin(source: AcceptedStream): StreamOwner {
     const { limits } = this.context;
-    const address = plainAddress(addressOf(source));
+    const address = plainAddress(source.remoteAddress);
     // before anything is spent on TLS: there is no cheaper answer than none
     if (limits.admit(address) !== ADMISSION.admitted) {
-      closeSource(source);
-      return;
+      source.destroy();
+      return NOBODY;
     }
     const handshake = new Handshake(this, source, address);
     limits.handshakeBegan(handshake, address);
     this.#handshakes.add(handshake);
-    handshake.begin();
+    return handshake;
   }
 }
 
-function addressOf(source: AcceptedHandle | Socket): string | undefined {
-  return source instanceof Socket ? source.remoteAddress : peerAddress(source);
-}
-
-function closeSource(source: AcceptedHandle | Socket): void {
-  if (source instanceof Socket) source.destroy();
-  else source.close();
-}
+const NOBODY: StreamOwner = { onBytes() {}, onEnd() {}, onClose() {} };

@@ -8,15 +8,19 @@
  * Nothing of the data path exists for a connection before its handshake is done.
  */
 
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { type AcceptedHandle, type HandleReader, readHandle, socketAround, stopReading } from './accept.ts';
+import type { AcceptedStream } from './accept.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { HELLO } from './client-hello.ts';
 import type { Evictable } from './connection-limits.ts';
+import { HandleStream } from './handle-stream.ts';
+import type { StreamHandle } from './stream-binding.ts';
 import { Timed } from './timer-wheel.ts';
 import type { TlsAcceptor } from './tls-accept.ts';
-import { type HandshakeWatcher, TlsStream } from './tls-stream.ts';
+import { TlsHandleStream } from './tls-handle-stream.ts';
+import { TlsSocketStream } from './tls-socket-stream.ts';
+import type { HandshakeWatcher, TlsStream, TlsStreamOptions } from './tls-stream.ts';
 
 /** For a client that spoke HTTP to read that it must not, and to close. */
 const REFUSAL_MS = 2_000;
@@ -30,14 +34,14 @@ const REFUSAL = [
   REFUSAL_BODY,
 ].join('\r\n');
 
-export class Handshake extends Timed implements HandleReader, HandshakeWatcher, Evictable {
+export class Handshake extends Timed implements HandshakeWatcher, Evictable {
   readonly clientAddress: string;
   openOrder = 0;
   readonly #acceptor: TlsAcceptor;
-  readonly #source: AcceptedHandle | Socket;
+  readonly #source: AcceptedStream;
   #stream: TlsStream | null = null;
-  /** A plain socket, to refuse with. */
-  #refusing: Socket | null = null;
+  /** It spoke HTTP, and is being told. */
+  #isRefused = false;
   /** A part of a hello. */
   #held: ByteQueue | null = null;
   #asksForCertificate = false;
@@ -45,18 +49,13 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
   #hasOpenedTicket = false;
   #isOver = false;
 
-  /** `source` is a bare handle, or a paused socket where handles cannot be used. */
-  constructor(acceptor: TlsAcceptor, source: AcceptedHandle | Socket, clientAddress: string) {
+  /** `source` is a HandleStream, or a Socket where handles cannot be used. */
+  constructor(acceptor: TlsAcceptor, source: AcceptedStream, clientAddress: string) {
     super();
     this.clientAddress = clientAddress;
     this.#acceptor = acceptor;
     this.#source = source;
-  }
-
-  begin(): void {
-    this.#acceptor.context.wheel.arm(this, this.#acceptor.handshakeTimeoutMs);
-    if (this.#source instanceof Socket) this.#readSocket(this.#source);
-    else readHandle(this.#source, this);
+    acceptor.context.wheel.arm(this, acceptor.handshakeTimeoutMs);
   }
 
   /** Its hello has come. */
@@ -64,13 +63,14 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
     return this.#stream !== null;
   }
 
-  onHandleBytes(bytes: Uint8Array): void {
+  onBytes(bytes: Buffer, start: number, end: number): void {
+    if (this.#stream !== null || this.#isRefused || this.#isOver) return;
     const held = this.#held;
-    held?.append(bytes, 0, bytes.length);
-    const all = held === null ? bytes : held.buffer.subarray(0, held.end);
+    held?.append(bytes, start, end);
+    const all = held === null ? bytes.subarray(start, end) : held.buffer.subarray(0, held.end);
     switch (this.#acceptor.hello.read(all, all.length)) {
       case HELLO.incomplete:
-        this.#held ??= new ByteQueue(bytes, 0, bytes.length);
+        this.#held ??= new ByteQueue(bytes, start, end);
         return;
       case HELLO.notTls:
         this.#refuse(all[0] as number);
@@ -80,10 +80,17 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
     }
   }
 
-  onHandleEnd(): void {
+  onEnd(): void {
+    if (this.#isRefused) return;
     // a port that is only looked at, by a health check or a scanner, is no failed handshake
-    if (this.#held === null) this.cut();
+    if (this.#stream === null && this.#held === null) this.cut();
     else this.#fail(CLIENT_LEFT);
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    if (this.#stream !== null) this.#fail(error === null ? CLIENT_LEFT : reasonOf(error));
+    else if (this.#isRefused) this.cut();
+    else this.onEnd();
   }
 
   onSecure(stream: TlsStream): void {
@@ -97,20 +104,12 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
     // the owner first: a thread that drains ends when it has neither handshakes nor connections
     const owner = this.#acceptor.onSecure(stream);
     this.#finish();
-    stream.handOver(owner);
-  }
-
-  onHandshakeEnd(): void {
-    this.#fail(CLIENT_LEFT);
-  }
-
-  onHandshakeClosed(error: NodeJS.ErrnoException | null): void {
-    this.#fail(error === null ? CLIENT_LEFT : reasonOf(error));
+    stream.start(owner);
   }
 
   onDeadline(): void {
-    if (this.#refusing === null) this.#fail('timeout');
-    else this.cut();
+    if (this.#isRefused) this.cut();
+    else this.#fail('timeout');
   }
 
   get idleUntilMs(): number {
@@ -120,7 +119,7 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
   evict(): void {
     if (this.#isOver) return;
     // one that spoke HTTP has been counted when it was told so
-    if (this.#refusing === null) this.#acceptor.context.count('handshakesFailed');
+    if (!this.#isRefused) this.#acceptor.context.count('handshakesFailed');
     this.cut();
   }
 
@@ -128,30 +127,11 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
   cut(): void {
     if (this.#isOver) return;
     this.#finish();
-    if (this.#stream !== null) this.#stream.destroy();
-    else if (this.#refusing !== null) this.#refusing.destroy();
-    else if (this.#source instanceof Socket) this.#source.destroy();
-    else {
-      stopReading(this.#source);
-      this.#source.close();
-    }
-  }
-
-  #readSocket(socket: Socket): void {
-    socket.on('data', (bytes: Buffer) => this.onHandleBytes(bytes));
-    socket.on('end', () => {
-      if (this.#stream === null && this.#refusing === null) this.onHandleEnd();
-    });
-    // the end follows, or the stream around it is told
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      if (this.#stream === null) this.cut();
-    });
-    socket.resume();
+    (this.#stream ?? this.#source).destroy();
   }
 
   /** The hello is whole: the rest is OpenSSL's. */
-  #start(bytes: Uint8Array): void {
+  #start(bytes: Buffer): void {
     const { hello, contexts, tickets } = this.#acceptor;
     let secureContext: SecureContext;
     try {
@@ -162,18 +142,16 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
     }
     this.#held = null;
     this.#asksForCertificate = contexts.settings.clientCa !== null;
-    const options = { secureContext, asksForCertificate: this.#asksForCertificate, watcher: this };
-    if (this.#source instanceof Socket) {
-      this.#source.removeAllListeners('data');
-      this.#source.pause();
-      this.#source.unshift(bytes);
-      this.#stream = new TlsStream(this.#source, options);
+    const { clientAddress } = this;
+    const options = { secureContext, asksForCertificate: this.#asksForCertificate, watcher: this, clientAddress };
+    if (!(this.#source instanceof HandleStream)) {
+      this.#stream = wrapSocket(this.#source as Socket, bytes, options);
       return;
     }
-    stopReading(this.#source);
-    this.#stream = new TlsStream(this.#source, options);
+    const stream = new TlsHandleStream(this.#source.detach() as StreamHandle, options);
+    this.#stream = stream;
     tickets.hasOpened = false;
-    this.#stream.receive(bytes);
+    stream.receive(bytes);
     this.#hasOpenedTicket = tickets.hasOpened;
   }
 
@@ -212,17 +190,19 @@ export class Handshake extends Timed implements HandleReader, HandshakeWatcher, 
     }
     this.#report('plain HTTP');
     this.#held = null;
-    if (!(this.#source instanceof Socket)) stopReading(this.#source);
-    const socket = this.#source instanceof Socket ? this.#source : socketAround(this.#source);
-    this.#refusing = socket;
+    this.#isRefused = true;
     this.#acceptor.context.wheel.arm(this, REFUSAL_MS);
-    socket.removeAllListeners('data');
-    socket.on('error', () => {});
-    socket.on('close', () => this.cut());
-    socket.end(REFUSAL, 'latin1');
-    // a close with bytes unread would take the answer back
-    socket.resume();
+    // it is read on: a close with bytes unread would take the answer back
+    this.#source.write(REFUSAL, 'latin1');
+    this.#source.end();
   }
+}
+
+function wrapSocket(socket: Socket, bytes: Buffer, options: TlsStreamOptions): TlsStream {
+  for (const event of ['data', 'error', 'close']) socket.removeAllListeners(event);
+  socket.pause();
+  socket.unshift(bytes);
+  return new TlsSocketStream(socket, options);
 }
 
 const CLIENT_LEFT = 'client left';

@@ -11,8 +11,9 @@ import type { ThreadContext } from './thread-context.ts';
 import { Tickets } from './ticket-callback.ts';
 import { chooseTicketSupport, type TicketProver } from './ticket-support.ts';
 import { TlsAcceptor } from './tls-accept.ts';
+import { CAN_WRAP_HANDLES } from './tls-binding.ts';
 import { type TicketSupport, TlsContexts } from './tls-contexts.ts';
-import { CAN_OWN_HANDLES, type TlsStream } from './tls-stream.ts';
+import type { TlsStream } from './tls-stream.ts';
 
 const FALLBACK =
   'the ticket callback does not work on this Node: one key at a time, so each rotation ends all TLS sessions';
@@ -59,7 +60,7 @@ export class TlsListeners {
         return onSecure(stream);
       },
       onHandshakeOver: () => this.onHandshakeOver(),
-      ownsHandles: this.#means.ownsHandles ?? CAN_OWN_HANDLES,
+      ownsHandles: this.#means.ownsHandles ?? CAN_WRAP_HANDLES,
     });
     for (const other of this.#acceptors) if (other.isClosed && other.handshakes === 0) this.#acceptors.delete(other);
     this.#acceptors.add(acceptor);
