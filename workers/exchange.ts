@@ -233,9 +233,8 @@ export class Exchange implements PipelineUser, RelayHost {
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
     const upstream = this.#upstream as UpstreamConnection;
-    if (!this.#requestSent) {
-      this.#nodeFailed('backend answered before the request was sent');
-      this.#fail(502, 'backend answered before the request was sent');
+    if (!this.#requestSent || upstream.stream.takeBack?.() === true) {
+      this.#answeredEarly(upstream.isReused);
       return;
     }
     const outcome = this.#response.onBytes(upstream.stream, bytes, start, end);
@@ -258,6 +257,17 @@ export class Exchange implements PipelineUser, RelayHost {
     // a kept connection that just closes says nothing of the node, nor does one that is tired of a slow client
     if (this.#requestBody.done && (!isReused || this.#response.hasHeard)) this.#nodeFailed(reason);
     this.#fail(502, reason);
+  }
+
+  /** The backend cannot have seen the request: what has come answers an earlier one, whose client has had its answer. */
+  #answeredEarly(isReused: boolean): void {
+    if (isReused && this.#mayRepeat()) {
+      this.#letGo(false);
+      this.#repeat();
+      return;
+    }
+    this.#nodeFailed('backend answered before the request was sent');
+    this.#fail(502, 'backend answered before the request was sent');
   }
 
   get isLastAnswer(): boolean {
