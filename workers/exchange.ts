@@ -449,8 +449,9 @@ export class Exchange implements PipelineUser, RelayHost {
   #finish(): void {
     const { keepsUpstream, keepsClient, status } = this.#response;
     this.#ended('ok', status, '');
-    // a backend that answered early may not read the rest of the request: it would stand before the next one
-    const isFlushed = this.#upstream?.stream.writableLength === 0;
+    // a backend that answered early may not read the rest of the request: it would stand before the next one; on a pipelined
+    // connection it is the next ones that still wait to be sent
+    const isFlushed = this.#pipeline !== null || this.#upstream?.stream.writableLength === 0;
     const isRead = !this.#mayLeaveContent && (!this.#expectsContinue || this.#response.hasContinued);
     this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed && isRead);
     this.#state = STATE.over;

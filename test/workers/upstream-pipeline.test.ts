@@ -200,6 +200,27 @@ test('bytes that come before a request was written are no answer to it: it is mo
   assert.deepEqual(told, ['turn', 'closed', 'moved off']);
 });
 
+test('those that still wait to be sent when the first is answered stay in line', async (t) => {
+  const site = await servePipelined(t, { pipelining: 10_000 });
+  // nobody's patience ends
+  site.context.wheel.stop();
+  await site.inLine();
+  site.backend.onAsked = answer;
+  const { socket } = site.backend.asked[0] as Asked;
+  socket.pause();
+  const clients: Client[] = [];
+  const fields = `Host: a\r\nX-Much: ${'x'.repeat(15_000)}\r\n`;
+  // until one finds the line full: the kernel takes no more
+  for (let i = 0; site.count('upstreamsPipelined') === i; i++) {
+    clients.push(site.client(`GET /${i} HTTP/1.1\r\n${fields}\r\n`));
+    await eventually(() => site.count('requestsTotal') === i + 2, 'no request came');
+  }
+  socket.resume();
+  for (const [i, client] of clients.entries()) await gets(client, `/${i}`);
+  assert.equal(site.count('pipelinesBroken'), 0);
+  assert.equal(site.backend.sockets.length, 2);
+});
+
 test('interim responses go to the client whose answer they announce', async (t) => {
   const site = await servePipelined(t);
   const { clients, line } = await site.inLine(A, B, C);
@@ -317,14 +338,14 @@ test('whoever waits longer than a second for others is answered on another conne
   assert.equal(site.count('upstreamsPipelined'), before);
 });
 
-test('nobody joins behind an answer that has been long in coming, or of which much is still to come', async (t) => {
-  for (const isLong of [true, false]) {
+test('nobody joins behind an answer that has been long in coming, of which much is to come, or that is the last', async (t) => {
+  for (const fields of ['Content-Length: 100000', 'Connection: close\r\nContent-Length: 2', null]) {
     const site = await servePipelined(t);
     const { clients, line } = await site.inLine(A);
     site.backend.onAsked = answer;
     const { socket } = line[0] as Asked;
-    if (isLong) {
-      socket.write(`${HEAD}Content-Length: 100000\r\n\r\nx`);
+    if (fields !== null) {
+      socket.write(`${HEAD}${fields}\r\n\r\nx`);
       await clients[0]?.until((text) => text.endsWith('x'));
     } else site.context.wheel.advance(site.context.wheel.now + 400);
     const [other] = site.askFor(B);
