@@ -150,6 +150,11 @@ const SPOILS: readonly (readonly [string, (line: readonly Asked[]) => string, Fa
   ['100 without end', () => 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(20), 'refused'],
   ['both framings', () => `${HEAD}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n${A}`, 'own'],
   ['a chunk size that is none', () => `${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 'own'],
+  [
+    'an answer in place of the last chunk',
+    (l) => `${HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\n${A}\r\n${l.slice(1).map(answerTo).join('')}`,
+    'own',
+  ],
   ['something past the last chunk', () => `${HEAD}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n2\r\n${A}\r\n`, 'own'],
   ['half an answer', () => `${HEAD}Content-Length: 20\r\n\r\n${A}`, 'cut'],
   ['half a head', () => HEAD, 'refused'],
