@@ -301,6 +301,22 @@ test('the answer to a client that has left is read and thrown away, wherever it 
   assert.equal(site.backend.sockets.length, 1);
 });
 
+test('a connection is not held up by an answer that nobody waits for any more', async (t) => {
+  for (const leavers of [[0, 1], [1]]) {
+    const site = await servePipelined(t, { responseTimeoutMs: 60_000 });
+    const { clients, line } = await site.inLine(A, B);
+    for (const leaver of leavers) clients[leaver]?.socket.resetAndDestroy();
+    await eventually(() => site.count('clientAborts') === leavers.length, 'they have not left');
+    if (!leavers.includes(0)) {
+      answer(line[0] as Asked);
+      await gets(clients[0] as Client, A);
+    }
+    site.context.wheel.advance(site.context.wheel.now + 3_000);
+    await eventually(() => line[0]?.socket.readableEnded === true, 'the connection is still open');
+    assert.equal(site.count('upstreamsOpen'), 0);
+  }
+});
+
 test('a client that leaves within its answer, or before a long one, takes the connection with it, and the others get theirs', async (t) => {
   for (const isBegun of [true, false]) {
     const site = await servePipelined(t);
