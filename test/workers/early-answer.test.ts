@@ -1,4 +1,7 @@
-/** What a backend sends on a kept connection in the turn in which that is used again: it answers no request that waits to go out. */
+/**
+ * What a backend does on a kept connection in the turn in which that is used again: an answer is not the next request's, which
+ * waits to go out, and a reset is not its end.
+ */
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -30,4 +33,21 @@ test('one that cannot is refused, and was not sent', async (t) => {
   assert.doesNotMatch(client.received, /stale/);
   await eventually(() => site.backend.sockets[0]?.readableEnded === true, 'the connection is still open');
   assert.equal(site.backend.asked.length, 1);
+});
+
+test('a kept connection that is reset at that moment is not used, whatever the request', async (t) => {
+  for (const pipelining of [1, 8]) {
+    const site = await servePipelined(t, { pipelining });
+    const [client] = site.askFor('/first') as [Client];
+    await gets(client, '/first');
+    await eventually(() => site.context.limits.idleUpstreams.size === 1, 'the connection is not idle');
+    site.backend.sockets[0]?.resetAndDestroy();
+    const request = pipelining === 1 ? 'POST /own HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi' : get('/own');
+    client.socket.write(request);
+    await client.until((text) => /(HTTP\/1.1 .*){2}\r\n\r\n./s.test(text));
+    assert.match(client.received, /\/own$/);
+    assert.equal(site.backend.sockets.length, 2);
+    await eventually(() => site.count('upstreamsOpen') === site.context.limits.idleUpstreams.size, 'one is lost');
+    assert.equal(site.count('upstreamsOpen'), 1);
+  }
 });
