@@ -11,6 +11,8 @@ export interface ByteStream {
   readonly destroyed: boolean;
   write(data: string, encoding: 'latin1', onFlushed?: () => void): boolean;
   write(data: Uint8Array, onFlushed?: () => void): boolean;
+  /** Text that waits for the end of the turn will not be sent. False, or no such member: all has gone out, or is under way. */
+  takeBack?(): boolean;
   pause(): unknown;
   resume(): unknown;
   end(): unknown;

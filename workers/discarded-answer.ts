@@ -12,6 +12,8 @@ import type { PipelineUser, UpstreamPipeline } from './upstream-pipeline.ts';
 
 /** Of an answer that is longer, the rest is not worth reading. */
 const CONTENT_BYTES_MAX = 64 * 1024;
+/** Nor is one that takes longer. More than the patience of whoever waits behind it. */
+const WAIT_MS_MAX = 2_000;
 
 /** Takes everything, and keeps nothing. */
 const NOWHERE: ByteStream = {
@@ -54,7 +56,7 @@ export class DiscardedAnswer implements PipelineUser, RelayHost {
 
   onTurn(connection: UpstreamConnection): void {
     this.#connection = connection;
-    connection.arm(this.#service.responseTimeoutMs);
+    connection.arm(Math.min(WAIT_MS_MAX, this.#service.responseTimeoutMs));
   }
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {

@@ -233,9 +233,8 @@ export class Exchange implements PipelineUser, RelayHost {
 
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
     const upstream = this.#upstream as UpstreamConnection;
-    if (!this.#requestSent) {
-      this.#nodeFailed('backend answered before the request was sent');
-      this.#fail(502, 'backend answered before the request was sent');
+    if (!this.#requestSent || upstream.stream.takeBack?.() === true) {
+      this.#answeredEarly(upstream.isReused);
       return;
     }
     const outcome = this.#response.onBytes(upstream.stream, bytes, start, end);
@@ -258,6 +257,17 @@ export class Exchange implements PipelineUser, RelayHost {
     // a kept connection that just closes says nothing of the node, nor does one that is tired of a slow client
     if (this.#requestBody.done && (!isReused || this.#response.hasHeard)) this.#nodeFailed(reason);
     this.#fail(502, reason);
+  }
+
+  /** The backend cannot have seen the request: what has come answers an earlier one, whose client has had its answer. */
+  #answeredEarly(isReused: boolean): void {
+    if (isReused && this.#mayRepeat()) {
+      this.#letGo(false);
+      this.#repeat();
+      return;
+    }
+    this.#nodeFailed('backend answered before the request was sent');
+    this.#fail(502, 'backend answered before the request was sent');
   }
 
   get isLastAnswer(): boolean {
@@ -439,8 +449,9 @@ export class Exchange implements PipelineUser, RelayHost {
   #finish(): void {
     const { keepsUpstream, keepsClient, status } = this.#response;
     this.#ended('ok', status, '');
-    // a backend that answered early may not read the rest of the request: it would stand before the next one
-    const isFlushed = this.#upstream?.stream.writableLength === 0;
+    // a backend that answered early may not read the rest of the request: it would stand before the next one; on a pipelined
+    // connection it is the next ones that still wait to be sent
+    const isFlushed = this.#pipeline !== null || this.#upstream?.stream.writableLength === 0;
     const isRead = !this.#mayLeaveContent && (!this.#expectsContinue || this.#response.hasContinued);
     this.#letGo(keepsUpstream && this.#requestBody.done && isFlushed && isRead);
     this.#state = STATE.over;

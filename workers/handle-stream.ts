@@ -107,6 +107,12 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
     return this.#send(data, done ?? null);
   }
 
+  takeBack(): boolean {
+    const isHeld = this.#gathered !== '';
+    this.#gathered = '';
+    return isHeld;
+  }
+
   onTurnEnd(): void {
     this.#flush();
     this.#tellOfDrain();

@@ -266,7 +266,9 @@ export class ResponseRelay {
     else text += clientMinor === 1 ? '\r\n' : 'Connection: keep-alive\r\n\r\n';
     this.#gathered = text;
     const past = this.#body.read(bytes, start, end, this.#isReframed ? this.#gatherFramed : this.#gather);
-    if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
+    if (this.isPipelined && (this.#body.fault !== null || !isResponseStart(bytes, past, end))) {
+      return this.#fault(NOT_FOLLOWED);
+    }
     this.#begun(head.status);
     if (this.#body.done) this.#client.write(this.#gathered, 'latin1');
     else {

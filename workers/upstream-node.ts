@@ -98,6 +98,7 @@ export class UpstreamNode {
 
   /** An idle connection, now `user`'s; null where there is none. */
   takeIdle(user: UpstreamUser): UpstreamConnection | null {
+    this.#forgetBroken();
     const connection = this.#idle.pop();
     if (connection === undefined) return null;
     connection.use(user);
@@ -117,6 +118,7 @@ export class UpstreamNode {
 
   /** An idle connection that may be pipelined on, for `use`; null where the newest is none. */
   takePipelinable(): UpstreamConnection | null {
+    this.#forgetBroken();
     if (this.#idle.at(-1)?.isPipelinable !== true) return null;
     return this.#idle.pop() ?? null;
   }
@@ -146,5 +148,9 @@ export class UpstreamNode {
 
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+  /** What was reset in this turn tells of its close in a later one: nothing could be sent on it. */
+  #forgetBroken(): void {
+    while (this.#idle.at(-1)?.stream.destroyed) this.#idle.pop();
   }
 }

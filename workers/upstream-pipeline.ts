@@ -77,7 +77,8 @@ export class UpstreamPipeline extends Timed implements UpstreamUser, AtTurnEnd {
     const { length } = this.#line;
     if (this.#isClosing || length >= requestsMax || this.connection.stream.writableLength > 0) return false;
     const first = this.#line[0];
-    return first === undefined || (this.#context.wheel.now - first.joinedMs <= BRISK_MS && !first.isLongAnswer);
+    if (first === undefined) return true;
+    return this.#context.wheel.now - first.joinedMs <= BRISK_MS && !first.isLongAnswer && !first.isLastAnswer;
   }
 
   /** `user` waits for the answer to `request` from now on. Where there was room. */
@@ -101,8 +102,8 @@ export class UpstreamPipeline extends Timed implements UpstreamUser, AtTurnEnd {
     this.#sent--;
     this.answers++;
     const next = this.#line[0];
-    const isOver = next === undefined && restStart < restEnd;
-    if (!isReusable || this.#isClosing || isOver) {
+    const isInDoubt = next === undefined && (restStart < restEnd || this.connection.stream.writableLength > 0);
+    if (!isReusable || this.#isClosing || isInDoubt) {
       this.breakUp();
       return;
     }

@@ -279,3 +279,19 @@ test('a unix socket has no addresses, and is cut by a close', async (t) => {
   await once(client, 'end');
   await eventually(() => told.includes('close '), 'not closed');
 });
+
+test('text that is taken back is not sent, and what was sent is not taken back', async (t) => {
+  const { stream, client } = await connected(t);
+  let received = '';
+  client.on('data', (bytes: Buffer) => {
+    received += bytes.toString();
+  });
+  stream.write('no', 'latin1');
+  assert.equal(stream.takeBack?.(), true);
+  stream.write('yes', 'latin1');
+  await eventually(() => received !== '', 'nothing came');
+  assert.equal(stream.takeBack?.(), false);
+  stream.end();
+  await once(client, 'end');
+  assert.equal(received, 'yes');
+});

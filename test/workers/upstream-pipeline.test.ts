@@ -150,6 +150,11 @@ const SPOILS: readonly (readonly [string, (line: readonly Asked[]) => string, Fa
   ['100 without end', () => 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(20), 'refused'],
   ['both framings', () => `${HEAD}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n${A}`, 'own'],
   ['a chunk size that is none', () => `${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 'own'],
+  [
+    'an answer in place of the last chunk',
+    (l) => `${HEAD}Transfer-Encoding: chunked\r\n\r\n2\r\n${A}\r\n${l.slice(1).map(answerTo).join('')}`,
+    'own',
+  ],
   ['something past the last chunk', () => `${HEAD}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n2\r\n${A}\r\n`, 'own'],
   ['half an answer', () => `${HEAD}Content-Length: 20\r\n\r\n${A}`, 'cut'],
   ['half a head', () => HEAD, 'refused'],
@@ -198,6 +203,27 @@ test('bytes that come before a request was written are no answer to it: it is mo
   pipeline.onUpstreamBytes(early, 0, early.length);
   await pass();
   assert.deepEqual(told, ['turn', 'closed', 'moved off']);
+});
+
+test('those that still wait to be sent when the first is answered stay in line', async (t) => {
+  const site = await servePipelined(t, { pipelining: 10_000 });
+  // nobody's patience ends
+  site.context.wheel.stop();
+  await site.inLine();
+  site.backend.onAsked = answer;
+  const { socket } = site.backend.asked[0] as Asked;
+  socket.pause();
+  const clients: Client[] = [];
+  const fields = `Host: a\r\nX-Much: ${'x'.repeat(15_000)}\r\n`;
+  // until one finds the line full: the kernel takes no more
+  for (let i = 0; site.count('upstreamsPipelined') === i; i++) {
+    clients.push(site.client(`GET /${i} HTTP/1.1\r\n${fields}\r\n`));
+    await eventually(() => site.count('requestsTotal') === i + 2, 'no request came');
+  }
+  socket.resume();
+  for (const [i, client] of clients.entries()) await gets(client, `/${i}`);
+  assert.equal(site.count('pipelinesBroken'), 0);
+  assert.equal(site.backend.sockets.length, 2);
 });
 
 test('interim responses go to the client whose answer they announce', async (t) => {
@@ -275,6 +301,22 @@ test('the answer to a client that has left is read and thrown away, wherever it 
   assert.equal(site.backend.sockets.length, 1);
 });
 
+test('a connection is not held up by an answer that nobody waits for any more', async (t) => {
+  for (const leavers of [[0, 1], [1]]) {
+    const site = await servePipelined(t, { responseTimeoutMs: 60_000 });
+    const { clients, line } = await site.inLine(A, B);
+    for (const leaver of leavers) clients[leaver]?.socket.resetAndDestroy();
+    await eventually(() => site.count('clientAborts') === leavers.length, 'they have not left');
+    if (!leavers.includes(0)) {
+      answer(line[0] as Asked);
+      await gets(clients[0] as Client, A);
+    }
+    site.context.wheel.advance(site.context.wheel.now + 3_000);
+    await eventually(() => line[0]?.socket.readableEnded === true, 'the connection is still open');
+    assert.equal(site.count('upstreamsOpen'), 0);
+  }
+});
+
 test('a client that leaves within its answer, or before a long one, takes the connection with it, and the others get theirs', async (t) => {
   for (const isBegun of [true, false]) {
     const site = await servePipelined(t);
@@ -317,14 +359,14 @@ test('whoever waits longer than a second for others is answered on another conne
   assert.equal(site.count('upstreamsPipelined'), before);
 });
 
-test('nobody joins behind an answer that has been long in coming, or of which much is still to come', async (t) => {
-  for (const isLong of [true, false]) {
+test('nobody joins behind an answer that has been long in coming, of which much is to come, or that is the last', async (t) => {
+  for (const fields of ['Content-Length: 100000', 'Connection: close\r\nContent-Length: 2', null]) {
     const site = await servePipelined(t);
     const { clients, line } = await site.inLine(A);
     site.backend.onAsked = answer;
     const { socket } = line[0] as Asked;
-    if (isLong) {
-      socket.write(`${HEAD}Content-Length: 100000\r\n\r\nx`);
+    if (fields !== null) {
+      socket.write(`${HEAD}${fields}\r\n\r\nx`);
       await clients[0]?.until((text) => text.endsWith('x'));
     } else site.context.wheel.advance(site.context.wheel.now + 400);
     const [other] = site.askFor(B);
