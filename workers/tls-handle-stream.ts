@@ -2,7 +2,7 @@
 
 import { HandleStream } from './handle-stream.ts';
 import type { StreamHandle, WriteRequest } from './stream-binding.ts';
-import type { TlsWrap } from './tls-binding.ts';
+import { peerCertificate, type TlsWrap } from './tls-binding.ts';
 import { TlsHandle } from './tls-handle.ts';
 import { ALPN_PROTOCOLS, faultOf, type HandshakeWatcher, type TlsStream, type TlsStreamOptions } from './tls-stream.ts';
 
@@ -59,7 +59,7 @@ export class TlsHandleStream extends HandleStream implements TlsStream {
   certificateFault(): string | null {
     const { wrap } = this.#handle;
     if (this.destroyed) return 'connection closed';
-    return faultOf({ error: wrap.verifyError(), validTo: wrap.getPeerCertificate(false)?.valid_to });
+    return faultOf({ error: wrap.verifyError(), validTo: peerCertificate(wrap)?.validTo });
   }
 
   isSessionReused(): boolean {

@@ -105,8 +105,11 @@ export class TlsHandle implements StreamHandle {
     this.#socket.close(() => this.#end(onClosed));
   }
 
+  /** A unix socket knows no reset: it is closed. */
   reset(onClosed: () => void): number {
-    return this.#socket.reset?.(() => this.#end(onClosed)) ?? -1;
+    if (this.#socket.reset !== undefined) return this.#socket.reset(() => this.#end(onClosed));
+    this.close(onClosed);
+    return 0;
   }
 
   getpeername(out: SocketName): number {

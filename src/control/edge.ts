@@ -168,9 +168,10 @@ export class Edge {
 
   /**
    * Starts this edge's member of the cluster; does not wait until there is a leader. Rejects with a StartError where
-   * it cannot; nothing is left running then.
+   * it cannot, or was told to drain before; nothing is left running then.
    */
   async join(): Promise<void> {
+    if (this.#ending.signal.aborted) throw new StartError('draining');
     this.#joined = this.#cluster.start();
     try {
       await this.#joined;

@@ -14,6 +14,7 @@ import type {
 } from '../boards/listener-task.ts';
 import { ServiceBoard } from '../boards/service-board.ts';
 import { StatsBoard } from '../boards/stats-board.ts';
+import { START_TIMEOUT_MS } from './heartbeat-watch.ts';
 import type { ListeningSockets, SocketPlan } from './listening-sockets.ts';
 import type { Log } from './log.ts';
 import type { ServingPlan } from './serving-plan.ts';
@@ -81,13 +82,15 @@ export class ListenerThreads {
 
   /**
    * Has so many threads load their code while the main thread does something else, and try what TLS needs where there is a
-   * certificate: a thread's start is mostly that. They end again where none is started within IDLE_THREAD_MS.
+   * certificate: a thread's start is mostly that. They end again where none is started within IDLE_THREAD_MS, or where they
+   * have not loaded it within START_TIMEOUT_MS: no start waits for longer.
    */
   preload(threads: number, certificate: CertificateSettings | null): void {
     const { signal } = this.#preloading;
     const tasks = Array.from({ length: threads }, () => this.#pool.run(certificate, { name: PRELOAD_TASK, signal }));
+    const limit = setTimeout(() => this.#preloading.abort(), START_TIMEOUT_MS).unref();
     // where one cannot be had, the start of a thread says why
-    this.#preloaded = Promise.allSettled(tasks);
+    this.#preloaded = Promise.allSettled(tasks).finally(() => clearTimeout(limit));
   }
 
   /** Of routes that are new: the board of one that is known may have been replaced since `boards` was made. */

@@ -41,8 +41,10 @@ export interface LeafOptions {
   readonly validTo?: Date;
   /** DNS names, for a subjectAltName. Default: none. */
   readonly names?: readonly string[];
-  /** Default: ec, on P-256. */
+  /** Default: ec. */
   readonly keyType?: 'ec' | 'rsa';
+  /** Of an EC key. Default: P-256. */
+  readonly curve?: string;
   /** Of an RSA key. Default: 2048. */
   readonly modulusBits?: number;
 }
@@ -78,11 +80,12 @@ function newAuthority(
     }),
     issueAuthority: (child, childOptions = {}) => newAuthority(child, { issuer, privateKey }, childOptions),
     issue: (subject, options = {}) => {
-      const { keyType, modulusBits = 2048, ...fields } = options instanceof Date ? { validTo: options } : options;
+      const given: LeafOptions = options instanceof Date ? { validTo: options } : options;
+      const { keyType, curve: namedCurve = 'P-256', modulusBits = 2048, ...fields } = given;
       const pair =
         keyType === 'rsa'
           ? generateKeyPairSync('rsa', { modulusLength: modulusBits })
-          : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+          : generateKeyPairSync('ec', { namedCurve });
       return {
         certificate: certificate({
           issuer,

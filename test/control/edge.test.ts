@@ -242,6 +242,14 @@ test('an edge whose member cannot start says why, and leaves nothing running', a
   assert.deepEqual(cluster.calls, ['start']);
 });
 
+test('an edge that is told to drain before it joins takes part in no cluster', async (t) => {
+  const { edge, cluster } = newEdge(t, simpleConfig(['127.0.0.1:9']));
+  edge.preload();
+  await edge.drain();
+  await assert.rejects(edge.join(), StartError);
+  assert.deepEqual(cluster.calls, []);
+});
+
 test('an edge told to stop while it waits for a salt does not wait any longer', async (t) => {
   const { edge, cluster } = newEdge(t, simpleConfig(['127.0.0.1:1'], { service: SALTED }));
   cluster.refusal = 'no-leader';

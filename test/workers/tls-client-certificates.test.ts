@@ -112,6 +112,19 @@ test("TLSv1.3: a client's certificate is vouched for by the tickets of its full 
   assert.deepEqual([served.count('ticketsIssued'), served.count('ticketsRenewed')], [issued, 0]);
 });
 
+test('a certificate with a key on a curve that NIST has no name for is like any other', async (t) => {
+  const served = await serveTls(t, {
+    settings: [tlsSettings({ clientCa: CLIENT_CA })],
+    backend: await namedBackend(t),
+  });
+  const brainpool = { curve: 'brainpoolP256r1' };
+  const client = await connectTls(t, served.port, credentials(FOREIGN.issue('/CN=right', brainpool)));
+  await client.ended;
+  assert.equal(served.count('requestsTotal') + served.count('connectionsTotal'), 0);
+  await visit(t, served.port, credentials(OWN.issue('/CN=right', brainpool)));
+  assert.deepEqual([served.count('handshakesFailed'), served.count('requestsTotal')], [1, 1]);
+});
+
 test('the server shows its own certificate to clients that show theirs', async (t) => {
   const settings = [tlsSettings({ clientCa: CLIENT_CA, certificates: [certificateFor(['b.example'])] })];
   const served = await serveTls(t, { settings });

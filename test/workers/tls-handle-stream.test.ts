@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
@@ -12,7 +13,7 @@ import type { StreamOwner } from '../../workers/byte-stream.ts';
 import type { HandleStream } from '../../workers/handle-stream.ts';
 import type { StreamHandle } from '../../workers/stream-binding.ts';
 import { TlsHandleStream } from '../../workers/tls-handle-stream.ts';
-import { eventually } from '../e2e/harness.ts';
+import { eventually, temporaryFolder } from '../e2e/harness.ts';
 import { certificateFor, VERSIONS, type Version } from './tls-harness.ts';
 
 const { cert, key } = certificateFor(['a.example']);
@@ -28,7 +29,7 @@ interface Connected {
   readonly closed: Promise<void>;
 }
 
-async function connected(t: TestContext, version: Version): Promise<Connected> {
+async function connected(t: TestContext, version: Version, path?: string): Promise<Connected> {
   const told: string[] = [];
   const secure = Promise.withResolvers<void>();
   // not held on to in here
@@ -52,11 +53,11 @@ async function connected(t: TestContext, version: Version): Promise<Connected> {
     onEnd() {},
     onClose() {},
   }));
-  server.listen(0, '127.0.0.1');
+  server.listen(path ?? { port: 0, host: '127.0.0.1' });
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const at = path === undefined ? { port: (server.address() as AddressInfo).port, host: '127.0.0.1' } : { path };
   const client = tls.connect({
-    ...{ port, host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true },
+    ...{ ...at, rejectUnauthorized: false, allowHalfOpen: true },
     ...{ minVersion: version, maxVersion: version },
   } as tls.ConnectionOptions);
   client.on('error', () => {});
@@ -175,3 +176,10 @@ for (const version of VERSIONS) {
     client.destroy();
   });
 }
+
+test('a reset closes a unix socket, which knows none', { timeout: 10_000 }, async (t) => {
+  const { stream, told, closed } = await connected(t, 'TLSv1.3', join(temporaryFolder(t), 'socket'));
+  stream.resetAndDestroy();
+  await closed;
+  assert.deepEqual(told, ['close']);
+});
