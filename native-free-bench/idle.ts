@@ -13,17 +13,16 @@
 
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import net from 'node:net';
+import type net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
 import { descriptorShares, OPEN_FILES_MAX } from '../src/control/open-files.ts';
 import { freePort } from '../test/e2e/cluster-network.ts';
 import { eventually } from '../test/e2e/harness.ts';
 import { canConnect } from '../test/e2e/tls-peers.ts';
 import { median } from './figures.ts';
 import { machineLine } from './machine.ts';
-import { type Measured, startBackend, startMeasured, writeCertificate } from './measured.ts';
+import { type Kind, type Measured, openClient, startBackend, startMeasured, writeCertificate } from './measured.ts';
 import { cpuMs, rssMib, start, temporaryFolder } from './processes.ts';
 
 const IDLE = Number(process.argv[2] ?? 10_000);
@@ -33,8 +32,7 @@ const WARM_MS = 1_000;
 const ROUND_MS = 4_000;
 const AT_ONCE = 50;
 const REQUEST = 'GET /120 HTTP/1.1\r\nHost: a\r\n\r\n';
-const KINDS = ['plain', 'tls'] as const;
-type Kind = (typeof KINDS)[number];
+const KINDS: readonly Kind[] = ['plain', 'tls'];
 
 interface Subject extends Measured {
   readonly name: string;
@@ -118,7 +116,7 @@ async function openIdle(
 ): Promise<number> {
   const before = mib();
   while (idle.length < IDLE) {
-    idle.push(...(await Promise.all(Array.from({ length: AT_ONCE }, () => open(kind, port)))));
+    idle.push(...(await Promise.all(Array.from({ length: AT_ONCE }, () => openClient(kind, port)))));
     await Promise.all(idle.slice(-AT_ONCE).map(ask));
   }
   // for the collector to take what the handshakes left
@@ -129,7 +127,7 @@ async function openIdle(
 /** BUSY connections that ask all the time; resolves to how long each request took, ms. */
 async function busy(kind: Kind, port: number, forMs: number): Promise<number[]> {
   const times: number[] = [];
-  const sockets = await Promise.all(Array.from({ length: BUSY }, () => open(kind, port)));
+  const sockets = await Promise.all(Array.from({ length: BUSY }, () => openClient(kind, port)));
   const end = performance.now() + forMs;
   await Promise.all(
     sockets.map(async (socket) => {
@@ -152,19 +150,6 @@ function ask(socket: net.Socket): Promise<void> {
       resolve();
     });
     socket.write(REQUEST);
-  });
-}
-
-function open(kind: Kind, port: number): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const options = { port, host: '127.0.0.1' };
-    const socket = kind === 'tls' ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
-    socket.setNoDelay(true);
-    socket.once(kind === 'tls' ? 'secureConnect' : 'connect', () => {
-      socket.off('error', reject);
-      resolve(socket);
-    });
-    socket.once('error', reject);
   });
 }
 

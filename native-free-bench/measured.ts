@@ -2,7 +2,9 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { join } from 'node:path';
+import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { createAuthority } from '../test/cluster/certificates.ts';
 import { start } from './processes.ts';
@@ -55,4 +57,32 @@ export async function startMeasured(file: string): Promise<Measured> {
     program.once('exit', () => reject(new Error(`the program ended:\n${log}`)));
   });
   return { process: program, pid: program.pid as number, port };
+}
+
+export type Kind = 'plain' | 'tls';
+
+/** A configuration with one node; with 'tls', of the certificate in `folder`. Returns the file's path. */
+export function writeConfig(folder: string, kind: Kind, workers: number, backend: Backend): string {
+  const file = join(folder, `${kind}-${workers}.yaml`);
+  const secure = kind === 'tls' ? ', tls: {certificates: [{cert_file: a.crt, key_file: a.key}]}' : '';
+  writeFileSync(
+    file,
+    `workers: ${workers}\nlisteners: [{address: "127.0.0.1:0", service: s${secure}}]\n` +
+      `pools: {p: {nodes: ["127.0.0.1:${backend.port}"]}}\nservices: {s: {pool: p, affinity: yes}}\n`,
+  );
+  return file;
+}
+
+/** A client's connection, its handshake done. */
+export function openClient(kind: Kind, port: number): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1' };
+    const socket = kind === 'tls' ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
+    socket.setNoDelay(true);
+    socket.once(kind === 'tls' ? 'secureConnect' : 'connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
 }

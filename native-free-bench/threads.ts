@@ -13,15 +13,21 @@
  * Non-goals: how much a thread carries.
  */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
-import { createAuthority } from '../test/cluster/certificates.ts';
 import { median } from './figures.ts';
-import { type Measured, startBackend, startMeasured } from './measured.ts';
+import { machineLine } from './machine.ts';
+import {
+  type Kind,
+  type Measured,
+  openClient,
+  startBackend,
+  startMeasured,
+  writeCertificate,
+  writeConfig,
+} from './measured.ts';
+import { temporaryFolder } from './processes.ts';
 
 const WORKERS = [1, 2] as const;
 /** For each thread. */
@@ -31,8 +37,7 @@ const ROUNDS = 5;
 const WARM_MS = 1_500;
 const ROUND_MS = 3_000;
 const REQUEST = 'GET /120 HTTP/1.1\r\nHost: a\r\n\r\n';
-const KINDS = ['plain', 'tls'] as const;
-type Kind = (typeof KINDS)[number];
+const KINDS: readonly Kind[] = ['plain', 'tls'];
 
 interface Subject extends Measured {
   readonly workers: number;
@@ -41,57 +46,31 @@ interface Subject extends Measured {
   readonly us: number[];
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'stekbal-bench-'));
-const { certificate, key } = createAuthority().issue('/CN=localhost', { names: ['localhost'] });
-writeFileSync(join(folder, 'a.crt'), certificate);
-writeFileSync(join(folder, 'a.key'), key);
+const folder = temporaryFolder();
+writeCertificate(folder);
 const backend = await startBackend();
-const running = [backend.process];
-try {
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}`;
-  process.stdout.write(`Node ${process.version}, ${machine}; ${RATE} requests/s a thread\n\n`);
-  process.stdout.write('| | 1 thread, CPU us/request | 2 threads | ratio |\n| --- | --- | --- | --- |\n');
-  for (const kind of KINDS) {
-    const one = await start(kind, WORKERS[0]);
-    const two = await start(kind, WORKERS[1]);
-    for (let round = 0; round < ROUNDS; round++) for (const subject of [one, two]) await measure(subject);
-    const ratio = median(two.us.map((us, i) => us / (one.us[i] as number)));
-    const figures = [median(one.us).toFixed(1), median(two.us).toFixed(1), ratio.toFixed(2)];
-    process.stdout.write(`| ${[kind, ...figures].join(' | ')} |\n`);
-    for (const { sockets } of [one, two]) for (const socket of sockets) socket.destroy();
-  }
-} finally {
-  const ended = running.map((one) => new Promise((resolve) => one.once('close', resolve)));
-  for (const one of running) one.kill('SIGKILL');
-  await Promise.all(ended);
-  rmSync(folder, { recursive: true, force: true });
+process.stdout.write(`${machineLine()}; ${RATE} requests/s a thread\n\n`);
+process.stdout.write('| | 1 thread, CPU us/request | 2 threads | ratio |\n| --- | --- | --- | --- |\n');
+for (const kind of KINDS) {
+  const one = await start(kind, WORKERS[0]);
+  const two = await start(kind, WORKERS[1]);
+  for (let round = 0; round < ROUNDS; round++) for (const subject of [one, two]) await measure(subject);
+  const ratio = median(two.us.map((us, i) => us / (one.us[i] as number)));
+  const figures = [median(one.us).toFixed(1), median(two.us).toFixed(1), ratio.toFixed(2)];
+  process.stdout.write(`| ${[kind, ...figures].join(' | ')} |\n`);
+  for (const { sockets } of [one, two]) for (const socket of sockets) socket.destroy();
 }
+// takes with it what it started
+process.exit();
 
 async function start(kind: Kind, workers: number): Promise<Subject> {
-  const file = join(folder, `${kind}-${workers}.yaml`);
-  const secure = kind === 'tls' ? ', tls: {certificates: [{cert_file: a.crt, key_file: a.key}]}' : '';
-  writeFileSync(
-    file,
-    `workers: ${workers}\nlisteners: [{address: "127.0.0.1:0", service: s${secure}}]\n` +
-      `pools: {p: {nodes: ["127.0.0.1:${backend.port}"]}}\nservices: {s: {pool: p, affinity: yes}}\n`,
-  );
-  const measured = await startMeasured(file);
-  running.push(measured.process);
+  const measured = await startMeasured(writeConfig(folder, kind, workers, backend));
   const sockets: net.Socket[] = [];
-  while (sockets.length < CONNECTIONS * workers) sockets.push(await open(kind, measured.port));
+  while (sockets.length < CONNECTIONS * workers) sockets.push(await openClient(kind, measured.port));
   const subject = { ...measured, workers, sockets, us: [] };
   await ask(subject, WARM_MS);
   measured.process.kill('SIGSTOP');
   return subject;
-}
-
-function open(kind: Kind, port: number): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const options = { port, host: '127.0.0.1' };
-    const socket = kind === 'tls' ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
-    socket.setNoDelay(true);
-    socket.once(kind === 'tls' ? 'secureConnect' : 'connect', () => resolve(socket)).once('error', reject);
-  });
 }
 
 async function measure(subject: Subject): Promise<void> {

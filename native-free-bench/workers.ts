@@ -11,15 +11,20 @@
  * Non-goals: what other machines do; the most that is possible.
  */
 
-import { writeFileSync } from 'node:fs';
-import net from 'node:net';
-import { join } from 'node:path';
+import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
 import { median } from './figures.ts';
 import { type Latency, loadRequests } from './load.ts';
 import { machineLine } from './machine.ts';
-import { type Measured, startBackend, startMeasured, writeCertificate } from './measured.ts';
+import {
+  type Kind,
+  type Measured,
+  openClient,
+  startBackend,
+  startMeasured,
+  writeCertificate,
+  writeConfig,
+} from './measured.ts';
 import { cpuMs, rssMib, temporaryFolder } from './processes.ts';
 
 const WORKERS = [1, 2, 3, 4];
@@ -29,7 +34,6 @@ const ROUND_MS = 4_000;
 const CONNECTIONS = 64;
 const IDLE_MS = 10_000;
 const OPEN = { plain: 4_000, tls: 2_000 };
-type Kind = keyof typeof OPEN;
 
 interface Subject extends Measured {
   readonly kind: Kind;
@@ -54,14 +58,7 @@ for (const kind of ['plain', 'tls'] as const) await measureConnections(kind);
 process.exit();
 
 async function start(kind: Kind, workers: number): Promise<Subject> {
-  const file = join(folder, `${kind}-${workers}.yaml`);
-  const secure = kind === 'tls' ? ', tls: {certificates: [{cert_file: a.crt, key_file: a.key}]}' : '';
-  writeFileSync(
-    file,
-    `workers: ${workers}\nlisteners: [{address: "127.0.0.1:0", service: s${secure}}]\n` +
-      `pools: {p: {nodes: ["127.0.0.1:${backend.port}"]}}\nservices: {s: {pool: p, affinity: yes}}\n`,
-  );
-  const measured = await startMeasured(file);
+  const measured = await startMeasured(writeConfig(folder, kind, workers, backend));
   measured.process.kill('SIGSTOP');
   return { ...measured, kind, workers, rounds: [], idle: { rss: 0, cpu: 0 }, loadedRss: 0 };
 }
@@ -95,18 +92,10 @@ async function measureConnections(kind: Kind): Promise<void> {
   await inTurn(subject, async () => {
     const before = rssMib(subject.pid);
     const sockets: net.Socket[] = [];
-    for (let i = 0; i < OPEN[kind]; i++) sockets.push(await open(kind, subject.port));
+    for (let i = 0; i < OPEN[kind]; i++) sockets.push(await openClient(kind, subject.port));
     const kib = ((rssMib(subject.pid) - before) * 1024) / OPEN[kind];
     process.stdout.write(`${kind}: ${kib.toFixed(1)} KiB a connection, of ${OPEN[kind]} idle ones\n`);
     for (const socket of sockets) socket.destroy();
-  });
-}
-
-function open(kind: Kind, port: number): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const options = { port, host: '127.0.0.1' };
-    const socket = kind === 'tls' ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options);
-    socket.once(kind === 'tls' ? 'secureConnect' : 'connect', () => resolve(socket)).once('error', reject);
   });
 }
 

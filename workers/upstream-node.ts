@@ -149,6 +149,7 @@ export class UpstreamNode {
   closeIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
+
   /** What was reset in this turn tells of its close in a later one: nothing could be sent on it. */
   #forgetBroken(): void {
     while (this.#idle.at(-1)?.stream.destroyed) this.#idle.pop();
