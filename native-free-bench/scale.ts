@@ -13,15 +13,14 @@
  * Non-goals: requests a second; what the kernel does with 100,000 backends.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { backendId } from '../src/affinity/backend-id.ts';
 import { median } from './figures.ts';
+import { machineLine } from './machine.ts';
 import { type Measured, startMeasured } from './measured.ts';
-import { cpuMs, rssMib } from './processes.ts';
+import { cpuMs, end, rssMib, start, temporaryFolder } from './processes.ts';
 
 const CONNECTIONS = 32;
 const ROUNDS = 7;
@@ -68,21 +67,16 @@ const CASES: Readonly<Record<string, Case>> = {
   'wildcard hosts': hostsCase((i) => `www.h${2 * i + 1}.example.com`),
 };
 
-const folder = mkdtempSync(join(tmpdir(), 'stekbal-bench-'));
-const running: ChildProcess[] = [];
-try {
-  const chosen = process.argv.slice(2);
-  for (const name of chosen) if (!(name in CASES)) throw new Error(`no case ${name}: ${Object.keys(CASES).join('; ')}`);
-  const port = await startAnswering();
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}`;
-  process.stdout.write(`Node ${process.version}, ${machine}, load average before ${loadavg()[0]?.toFixed(2)}\n\n`);
-  process.stdout.write('| | small | large | ratio | started, s | MiB |\n| --- | --- | --- | --- | --- | --- |\n');
-  for (const [name, one] of Object.entries(CASES))
-    if (chosen.length === 0 || chosen.includes(name)) process.stdout.write(await measure(name, one, port));
-} finally {
-  await stop(running);
-  rmSync(folder, { recursive: true, force: true });
-}
+const folder = temporaryFolder();
+const chosen = process.argv.slice(2);
+for (const name of chosen) if (!(name in CASES)) throw new Error(`no case ${name}: ${Object.keys(CASES).join('; ')}`);
+const port = await startAnswering();
+process.stdout.write(`${machineLine()}\n\n`);
+process.stdout.write('| | small | large | ratio | started, s | MiB |\n| --- | --- | --- | --- | --- | --- |\n');
+for (const [name, one] of Object.entries(CASES))
+  if (chosen.length === 0 || chosen.includes(name)) process.stdout.write(await measure(name, one, port));
+// takes with it what it started
+process.exit();
 
 function nodesCase(used: number, service: string, heads: Case['heads']): Case {
   return {
@@ -137,7 +131,7 @@ async function measure(name: string, one: Case, port: number): Promise<string> {
   const ratio = median(small.us.map((us, i) => (large.us[i] as number) / us));
   const figures = [median(small.us).toFixed(1), median(large.us).toFixed(1), ratio.toFixed(2)];
   const taken = [large.startedS.toFixed(1), Math.round(rssMib(large.measured.pid))];
-  await stop(sides.map(({ measured }) => measured.process));
+  await Promise.all(sides.map(({ measured }) => end(measured.process)));
   return `| ${[name, ...figures, ...taken].join(' | ')} |\n`;
 }
 
@@ -161,7 +155,6 @@ async function startSide(one: Case, size: Size, port: number): Promise<Side> {
   const began = performance.now();
   const measured = await startMeasured(file);
   const startedS = (performance.now() - began) / 1_000;
-  running.push(measured.process);
   const heads = one.heads(size, port).map((head) => `GET / HTTP/1.1\r\n${head}\r\n`);
   // what a thread keeps of a node it makes at the node's first request
   for (let answered = 0; answered < 2 * size.used; ) answered += await ask(measured.port, heads, WARM_MS);
@@ -202,15 +195,6 @@ async function ask(port: number, heads: readonly string[], forMs: number): Promi
 }
 
 async function startAnswering(): Promise<number> {
-  const backend = spawn(process.execPath, ['-e', BACKEND], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  running.push(backend);
+  const backend = start(process.execPath, ['-e', BACKEND], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   return await new Promise<number>((resolve) => backend.once('message', resolve as (port: unknown) => void));
-}
-
-/** Those that are still there. */
-async function stop(processes: readonly ChildProcess[]): Promise<void> {
-  const alive = processes.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
-  const ended = alive.map((one) => new Promise((resolve) => one.once('close', resolve)));
-  for (const one of alive) one.kill('SIGKILL');
-  await Promise.all(ended);
 }

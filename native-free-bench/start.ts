@@ -11,17 +11,18 @@
  * Non-goals: groups of several members, whose start is an election; disks that have not read the files yet.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
-import { availableParallelism, cpus, loadavg, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { createAuthority, writeCredentials } from '../test/cluster/certificates.ts';
 import { freePort } from '../test/e2e/cluster-network.ts';
 import { median } from './figures.ts';
+import { machineLine } from './machine.ts';
+import { start, temporaryFolder } from './processes.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 11);
 const GOAL_MS = 400;
@@ -44,7 +45,7 @@ interface Times {
   readonly answered: number;
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'stekbal-bench-'));
+const folder = temporaryFolder();
 const authority = createAuthority();
 const { certificate, key } = authority.issue('/CN=localhost', { names: ['localhost'] });
 writeFileSync(join(folder, 'a.crt'), certificate);
@@ -52,14 +53,10 @@ writeFileSync(join(folder, 'a.key'), key);
 const backend = net.createServer((socket) => socket.on('data', () => socket.write(ANSWER)).on('error', () => {}));
 backend.listen(0, '127.0.0.1');
 await once(backend, 'listening');
-try {
-  const machine = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}`;
-  process.stdout.write(`Node ${process.version}, ${machine}, load average before ${loadavg()[0]?.toFixed(2)}\n`);
-  await measure(await cases());
-} finally {
-  backend.close();
-  rmSync(folder, { recursive: true, force: true });
-}
+process.stdout.write(`${machineLine()}\n`);
+await measure(await cases());
+// takes with it what it started
+process.exit();
 
 async function measure(all: readonly Case[]): Promise<void> {
   const runs = MAINS.flatMap((main) =>
@@ -124,7 +121,7 @@ function writeFile({ isTls, more }: Case): string {
 
 async function startOnce(main: string, file: string, isTls: boolean): Promise<Times> {
   const began = performance.now();
-  const program = spawn(process.execPath, [main, 'run', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const program = start(process.execPath, [main, 'run', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
   try {
     const { leads, serving, port } = await readLog(program);
     await firstAnswer(port, isTls);
@@ -163,7 +160,7 @@ async function firstAnswer(port: number, isTls: boolean): Promise<void> {
 /** Runs Node to its end; resolves to how long that took, ms. */
 async function endOf(argv: readonly string[]): Promise<number> {
   const began = performance.now();
-  const program = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const program = start(process.execPath, argv, { stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = (await once(program, 'exit')) as [number];
   if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}`);
   return performance.now() - began;

@@ -249,11 +249,7 @@ export class Exchange implements PipelineUser, RelayHost {
 
   onUpstreamClosed(reason: string): void {
     const { isReused } = this.#upstream as UpstreamConnection;
-    if (isReused && this.#mayRepeat()) {
-      this.#letGo(false);
-      this.#repeat();
-      return;
-    }
+    if (this.#isRepeated(isReused)) return;
     // a kept connection that just closes says nothing of the node, nor does one that is tired of a slow client
     if (this.#requestBody.done && (!isReused || this.#response.hasHeard)) this.#nodeFailed(reason);
     this.#fail(502, reason);
@@ -261,11 +257,7 @@ export class Exchange implements PipelineUser, RelayHost {
 
   /** The backend cannot have seen the request: what has come answers an earlier one, whose client has had its answer. */
   #answeredEarly(isReused: boolean): void {
-    if (isReused && this.#mayRepeat()) {
-      this.#letGo(false);
-      this.#repeat();
-      return;
-    }
+    if (this.#isRepeated(isReused)) return;
     this.#nodeFailed('backend answered before the request was sent');
     this.#fail(502, 'backend answered before the request was sent');
   }
@@ -339,6 +331,14 @@ export class Exchange implements PipelineUser, RelayHost {
     if (this.#attempts > (this.#service as Service).settings.retries) return false;
     const isAlone = this.#isIdempotent && this.#requestBody.kind === BODY.none;
     return !this.#requestSent || (isAlone && !this.#response.hasHeard);
+  }
+
+  /** Lets go of a kept connection and sends the request again; false where it is none, or that might do harm. */
+  #isRepeated(isReused: boolean): boolean {
+    if (!isReused || !this.#mayRepeat()) return false;
+    this.#letGo(false);
+    this.#repeat();
+    return true;
   }
 
   /** Sends the request again, on a fresh connection to the same node. Where that does no harm. */

@@ -152,7 +152,7 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
     return this.#unwritten === 0;
   }
 
-  /** Closes the connection; what was not sent yet is lost. The owner is told in a later turn. */
+  /** Closes the connection; what the kernel does not take now is lost. The owner is told in a later turn. */
   destroy(): void {
     const handle = this.#release();
     handle?.close(() => this.#onClosed());
@@ -167,7 +167,7 @@ export class HandleStream implements AcceptedStream, AtTurnEnd {
     else handle.reset(onClosed);
   }
 
-  /** Calls `listener` once less than half of HIGH_WATERMARK waits; one at a time. */
+  /** Calls `listener` once no more than half of HIGH_WATERMARK waits; one at a time. */
   once(_event: 'drain', listener: () => void): void {
     this.#onDrain = listener;
   }

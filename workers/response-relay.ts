@@ -11,6 +11,7 @@ import { BodyReader } from './http1/body-reader.ts';
 import { FAULTY, INCOMPLETE } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
+import { isResponseStart } from './http1/response-head.ts';
 import { rewriteResponse, wholeResponse } from './http1/rewrite.ts';
 import type { ThreadContext } from './thread-context.ts';
 
@@ -309,16 +310,6 @@ export class ResponseRelay {
 }
 
 function ignoreBytes(): void {}
-
-const VERSION = 'HTTP/1.';
-
-/** A response may begin with `bytes[start, end)`, or nothing has come yet. */
-function isResponseStart(bytes: Buffer, start: number, end: number): boolean {
-  for (let i = 0; i < VERSION.length && start + i < end; i++) {
-    if (bytes[start + i] !== VERSION.charCodeAt(i)) return false;
-  }
-  return true;
-}
 
 /** RFC 9110 section 7.8: a server switches to nothing that the request has not offered. Both are lists. */
 function isOffered(protocols: string, offered: string): boolean {

@@ -9,32 +9,13 @@ import { ConnectionOptions, NO_NAMES } from './connection-options.ts';
 import { FAULT, FAULTY, INCOMPLETE, type MessageFault } from './errors.ts';
 import { FieldTable } from './fields.ts';
 import { NO_LENGTH, parseContentLength, readTransferEncoding } from './framing.ts';
+import type { KnownNames } from './known-names.ts';
 
 export interface HeadLimits {
   readonly headBytesMax: number;
   readonly headersMax: number;
   readonly targetBytesMax: number;
 }
-
-/** Names of fields, told from others by length and first letter: most fields are none that matter, and cost one look. */
-export class KnownNames {
-  /** By length, a bit for each first letter. */
-  readonly #letters = new Int32Array(NAME_BYTES_MAX + 1);
-
-  /** `names`: of `lower`, each beginning with a letter. */
-  constructor(names: readonly Uint8Array[]) {
-    for (const name of names) (this.#letters[name.length] as number) |= 1 << (name[0] as number);
-  }
-
-  /** False: no known name has `length` and begins with `first`, in any letter case. */
-  mayHold(length: number, first: number): boolean {
-    // the shift takes the lowest five bits: a letter's place in the alphabet
-    return length <= NAME_BYTES_MAX && (((this.#letters[length] as number) >>> first) & 1) !== 0;
-  }
-}
-
-/** Longest name that anything is made of here. */
-const NAME_BYTES_MAX = 17;
 
 const NAME = {
   upgrade: lower('upgrade'),
@@ -45,6 +26,7 @@ const NAME = {
   transferEncoding: lower('transfer-encoding'),
 } as const;
 
+/** What `interpretCommonField` takes. */
 export const COMMON_NAMES: readonly Uint8Array[] = Object.values(NAME);
 
 export abstract class MessageHead {

@@ -20,7 +20,8 @@ import {
 } from './chars.ts';
 import { FAULT, INCOMPLETE } from './errors.ts';
 import { forEachMember } from './fields.ts';
-import { COMMON_NAMES, type HeadLimits, KnownNames, MessageHead } from './message-head.ts';
+import { KnownNames } from './known-names.ts';
+import { COMMON_NAMES, type HeadLimits, MessageHead } from './message-head.ts';
 
 const NAME = {
   te: lower('te'),

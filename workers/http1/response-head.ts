@@ -3,12 +3,19 @@
  * the backend's fault: the client gets a 502. Listener threads; one object a thread, overwritten by each parse.
  */
 
-import { CLASS, CR, DIGIT, LF, SP, startsWith, VALUE } from './chars.ts';
+import { CLASS, CR, DIGIT, LF, SP, VALUE } from './chars.ts';
 import { FAULT, INCOMPLETE } from './errors.ts';
 import { BODY, type BodyKind, NO_LENGTH } from './framing.ts';
-import { COMMON_NAMES, KnownNames, MessageHead } from './message-head.ts';
+import { KnownNames } from './known-names.ts';
+import { COMMON_NAMES, MessageHead } from './message-head.ts';
 
 const VERSION = Buffer.from('HTTP/1.', 'latin1');
+
+/** Whether a response may begin with `bytes[start, end)`, of which all may still be to come. */
+export function isResponseStart(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = 0; i < VERSION.length && start + i < end; i++) if (bytes[start + i] !== VERSION[i]) return false;
+  return true;
+}
 
 const KNOWN = new KnownNames(COMMON_NAMES);
 
@@ -46,11 +53,7 @@ export class ResponseHead extends MessageHead {
   /** HTTP-version SP status-code [ SP reason-phrase ] CRLF; the space is often left out with the reason. */
   protected override parseStartLine(bytes: Uint8Array, start: number, end: number): number {
     this.start = start;
-    if (!startsWith(bytes, start, end, VERSION)) {
-      return startsWith(VERSION, 0, VERSION.length, bytes.subarray(start, Math.min(end, start + VERSION.length)))
-        ? INCOMPLETE
-        : this.fail(FAULT.statusLine);
-    }
+    if (!isResponseStart(bytes, start, end)) return this.fail(FAULT.statusLine);
     let i = start + VERSION.length;
     if (i + 5 >= end) return INCOMPLETE;
     const minor = bytes[i] as number;
