@@ -119,11 +119,21 @@ class ListenerThread {
   run(): Promise<DrainResult> {
     const { port, settings, boards } = this.#task;
     port.on('message', (message: ToListener) => this.#onMessage(message));
+    process.once('exit', () => this.#acceptNoMore());
     const drained = new Promise<DrainResult>((resolve) => {
       this.#onDrained = resolve;
     });
     void this.#prepareAndSay(settings, boards).then(() => this.#commit());
     return drained;
+  }
+
+  /**
+   * For the end of the thread, whatever brings it: its event loop comes by the sockets once more when no JavaScript can run
+   * any longer, and would take clients that nobody answers from those who serve on.
+   */
+  #acceptNoMore(): void {
+    for (const { served } of this.#listeners.values()) served.close();
+    for (const { served } of this.#prepared?.listeners ?? []) served.close();
   }
 
   async #prepareAndSay(settings: ThreadSettings, boards: readonly RouteRef[]): Promise<void> {

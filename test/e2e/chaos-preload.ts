@@ -5,6 +5,7 @@
  *   terminate   the thread is ended from outside
  *   throw       an exception that nobody catches
  *   throw-all   the same, in all threads at once
+ *   throw-late  the same in one, which is there for a while after it has said so
  *   reject      a promise that nobody catches
  *   exit        process.exit
  *   stack       a recursion without end
@@ -13,6 +14,7 @@
  *   hang        its event loop stands still; a line of the log says from when on
  */
 
+import { spawnSync } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { BroadcastChannel, isMainThread, type Worker } from 'node:worker_threads';
 
@@ -25,6 +27,16 @@ const throwNow = () => {
 const ACTIONS: Readonly<Record<string, () => void>> = {
   throw: throwNow,
   'throw-all': throwNow,
+  'throw-late': () => {
+    const really = process as unknown as { reallyExit(code?: number): never };
+    const { reallyExit } = really;
+    // nothing that is JavaScript: the main thread ends that as soon as it hears of the exception
+    really.reallyExit = (code) => {
+      spawnSync('sleep', ['0.05']);
+      return reallyExit.call(process, code);
+    };
+    throwNow();
+  },
   reject: () => void Promise.reject(new Error(WHY)),
   exit: () => process.exit(7),
   stack: endlessly,

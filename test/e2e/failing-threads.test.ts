@@ -54,13 +54,15 @@ test('a rejection, process.exit, a full stack or a full heap ends one thread, no
   }
 });
 
-test('the only thread: new connections wait for its replacement, and are answered', async (t) => {
-  const { program, metrics } = await start(t, 1);
-  program.chaos('throw');
-  await nth(program, ENDED, 1);
-  assert.deepEqual(await statuses(program), [200]);
-  assert.equal((await metrics()).get('stekbal_workers_replaced_total'), 1);
-});
+for (const action of ['throw', 'throw-late'] as const) {
+  test(`the only thread ends by ${action}: new connections wait for its replacement, and are answered`, async (t) => {
+    const { program, metrics } = await start(t, 1);
+    program.chaos(action);
+    await nth(program, ENDED, 1);
+    assert.deepEqual(await statuses(program), [200]);
+    assert.equal((await metrics()).get('stekbal_workers_replaced_total'), 1);
+  });
+}
 
 test('all threads at once are replaced', async (t) => {
   const { program, metrics } = await start(t, 3);

@@ -65,6 +65,7 @@ export type ChaosAction =
   | 'terminate'
   | 'throw'
   | 'throw-all'
+  | 'throw-late'
   | 'reject'
   | 'exit'
   | 'stack'
