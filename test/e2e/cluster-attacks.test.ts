@@ -10,7 +10,7 @@ import { TRANSPORT_LIMITS } from '../../src/cluster/peer-connection.ts';
 import type { ServerId } from '../../src/cluster/types.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import { helloOf as helloBytes } from '../workers/tls-harness.ts';
-import { ClusterHarness, clusterTest, SUBJECT } from './cluster-harness.ts';
+import { ClusterHarness, clusterTest, STEADY, SUBJECT } from './cluster-harness.ts';
 import { eventually } from './harness.ts';
 import { dialMember, helloOf } from './hostile-peer.ts';
 
@@ -82,7 +82,7 @@ clusterTest('strangers are refused for their reasons', { servers: ABSENT }, asyn
 
 clusterTest(
   `${SILENT} connections that say nothing cost no leader and little memory`,
-  { servers: 3 },
+  { servers: 3, stekShare: STEADY },
   async (t, cluster) => {
     await cluster.startAll();
     const { serverId: target, term, member } = await cluster.settled();
@@ -115,7 +115,7 @@ clusterTest(
 
 clusterTest(
   'hellos without end at the leader, of which each wants a handshake, are let in at a rate, and cost no leader',
-  { servers: 3 },
+  { servers: 3, stekShare: STEADY },
   async (t, cluster) => {
     await cluster.startAll();
     const { serverId: target, term, member } = await cluster.settled();
@@ -162,9 +162,9 @@ clusterTest(
 
 clusterTest(
   'a second cluster that takes a server of this one for its own does no harm',
-  { servers: 3 },
+  { servers: 3, stekShare: STEADY },
   async (t, cluster) => {
-    const other = await ClusterHarness.create(t, { servers: 3, authority: cluster.authority });
+    const other = await ClusterHarness.create(t, { servers: 3, stekShare: STEADY, authority: cluster.authority });
     await Promise.all([cluster.startAll(), other.startAll()]);
     const [before, theirs] = [await cluster.settled(), await other.settled()];
     const target = before.serverId;

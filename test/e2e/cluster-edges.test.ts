@@ -4,42 +4,46 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import type { ServerId } from '../../src/cluster/types.ts';
 import { createAuthority } from '../cluster/certificates.ts';
-import { type ClusterHarness, clusterTest, SUBJECT, summary, timeOf } from './cluster-harness.ts';
+import { type ClusterHarness, clusterTest, STEADY, SUBJECT, summary, timeOf } from './cluster-harness.ts';
 import { eventually, type LogLine, namedBackend } from './harness.ts';
 
 const HANDOVERS = 5;
 
-clusterTest('a server is added to the list and one removed, live', { servers: 3 }, async (t, cluster) => {
-  await cluster.startAll();
-  const { cluster: id, term } = await cluster.settled();
-  await cluster.add(4);
-  await relist(cluster, [1, 2, 3], [1, 2, 3, 4]);
-  cluster.list(4, [1, 2, 3, 4]);
-  const addedAt = Date.now();
-  await cluster.start(4);
-  const grown = await cluster.settled();
-  t.diagnostic(`a voter ${Date.now() - addedAt} ms after its process was started`);
-  assert.deepEqual([grown.cluster, grown.term, grown.members.length], [id, term, 4]);
+clusterTest(
+  'a server is added to the list and one removed, live',
+  { servers: 3, stekShare: STEADY },
+  async (t, cluster) => {
+    await cluster.startAll();
+    const { cluster: id, term } = await cluster.settled();
+    await cluster.add(4);
+    await relist(cluster, [1, 2, 3], [1, 2, 3, 4]);
+    cluster.list(4, [1, 2, 3, 4]);
+    const addedAt = Date.now();
+    await cluster.start(4);
+    const grown = await cluster.settled();
+    t.diagnostic(`a voter ${Date.now() - addedAt} ms after its process was started`);
+    assert.deepEqual([grown.cluster, grown.term, grown.members.length], [id, term, 4]);
 
-  // the leader, of all; it has not been told, and goes on for now
-  const gone = grown.serverId;
-  const rest = [1, 2, 3, 4].filter((one) => one !== gone);
-  await relist(cluster, rest, rest);
-  const removedAt = Date.now();
-  assert.deepEqual(new Set(await votersOf(cluster, rest)), new Set(['1,2,3,4']), 'its leader would know');
-  await cluster.stop(gone);
-  const shrunk = await cluster.settled();
-  t.diagnostic(`server ${gone} was removed ${Date.now() - removedAt} ms after the others' lists had changed`);
-  assert.deepEqual(
-    shrunk.members.map(({ serverId }) => serverId),
-    rest,
-  );
-  assert.equal(shrunk.cluster, id);
-});
+    // the leader, of all; it has not been told, and goes on for now
+    const gone = grown.serverId;
+    const rest = [1, 2, 3, 4].filter((one) => one !== gone);
+    await relist(cluster, rest, rest);
+    const removedAt = Date.now();
+    assert.deepEqual(new Set(await votersOf(cluster, rest)), new Set(['1,2,3,4']), 'its leader would know');
+    await cluster.stop(gone);
+    const shrunk = await cluster.settled();
+    t.diagnostic(`server ${gone} was removed ${Date.now() - removedAt} ms after the others' lists had changed`);
+    assert.deepEqual(
+      shrunk.members.map(({ serverId }) => serverId),
+      rest,
+    );
+    assert.equal(shrunk.cluster, id);
+  },
+);
 
 clusterTest(
   'a follower that the list does not name any more is removed, and disturbs nobody',
-  { servers: 4 },
+  { servers: 4, stekShare: STEADY },
   async (_, cluster) => {
     await cluster.startAll();
     const { serverId: leader, term } = await cluster.settled();
@@ -187,36 +191,44 @@ clusterTest('certificates are renewed on reload, and a second CA is taken in', {
   assert.equal((await cluster.status(1)).member, before);
 });
 
-clusterTest('a reload with a broken certificate changes nothing, and says so', { servers: 3 }, async (_, cluster) => {
-  await cluster.startAll();
-  const before = await cluster.settled();
-  const leaf = cluster.authority.issue(SUBJECT);
-  cluster.certify(1, { certificate: 'no certificate', key: leaf.key });
-  await cluster.reload(1);
-  await cluster.program(1).logged(({ level, msg }) => level === 50 && /not taken over.*peer-cert\.pem/.test(msg));
-  // of another key
-  cluster.certify(1, { certificate: leaf.certificate, key: cluster.authority.issue(SUBJECT).key });
-  await cluster.reload(1);
-  await eventually(
-    () => cluster.log(1).filter(({ msg }) => /not taken over/.test(msg)).length === 2,
-    'a second refusal',
-  );
-  const after = await cluster.settled();
-  assert.deepEqual([after.cluster, after.member, after.term], [before.cluster, before.member, before.term]);
-  await allConnected(cluster);
-});
+clusterTest(
+  'a reload with a broken certificate changes nothing, and says so',
+  { servers: 3, stekShare: STEADY },
+  async (_, cluster) => {
+    await cluster.startAll();
+    const before = await cluster.settled();
+    const leaf = cluster.authority.issue(SUBJECT);
+    cluster.certify(1, { certificate: 'no certificate', key: leaf.key });
+    await cluster.reload(1);
+    await cluster.program(1).logged(({ level, msg }) => level === 50 && /not taken over.*peer-cert\.pem/.test(msg));
+    // of another key
+    cluster.certify(1, { certificate: leaf.certificate, key: cluster.authority.issue(SUBJECT).key });
+    await cluster.reload(1);
+    await eventually(
+      () => cluster.log(1).filter(({ msg }) => /not taken over/.test(msg)).length === 2,
+      'a second refusal',
+    );
+    const after = await cluster.settled();
+    assert.deepEqual([after.cluster, after.member, after.term], [before.cluster, before.member, before.term]);
+    await allConnected(cluster);
+  },
+);
 
-clusterTest('a reload with a broken server list changes nothing, and says so', { servers: 3 }, async (_, cluster) => {
-  await cluster.startAll();
-  const before = await cluster.settled();
-  const { log, logged, child } = cluster.program(1);
-  writeFileSync(cluster.file(1, 'server_list.yaml'), '- {server_id: 1, address: nowhere:, port: 0}\n');
-  child.kill('SIGHUP');
-  await logged(({ msg }) => msg.startsWith('reload refused'));
-  assert.ok(log.some(({ level, msg }) => level === 50 && msg.includes('server_list.yaml:1:')));
-  const after = await cluster.settled();
-  assert.deepEqual([after.cluster, after.member, after.term], [before.cluster, before.member, before.term]);
-});
+clusterTest(
+  'a reload with a broken server list changes nothing, and says so',
+  { servers: 3, stekShare: STEADY },
+  async (_, cluster) => {
+    await cluster.startAll();
+    const before = await cluster.settled();
+    const { log, logged, child } = cluster.program(1);
+    writeFileSync(cluster.file(1, 'server_list.yaml'), '- {server_id: 1, address: nowhere:, port: 0}\n');
+    child.kill('SIGHUP');
+    await logged(({ msg }) => msg.startsWith('reload refused'));
+    assert.ok(log.some(({ level, msg }) => level === 50 && msg.includes('server_list.yaml:1:')));
+    const after = await cluster.settled();
+    assert.deepEqual([after.cluster, after.member, after.term], [before.cluster, before.member, before.term]);
+  },
+);
 
 async function relist(cluster: ClusterHarness, ids: readonly ServerId[], list: readonly ServerId[]): Promise<void> {
   for (const id of ids) cluster.list(id, list);

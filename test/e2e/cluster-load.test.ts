@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { load, loadSeconds } from './autocannon.ts';
-import { clusterTest } from './cluster-harness.ts';
+import { clusterTest, STEADY } from './cluster-harness.ts';
 import { servingPorts } from './harness.ts';
 
 const CONNECTIONS = 64;
@@ -10,7 +10,8 @@ const SECONDS = loadSeconds(10);
 
 clusterTest(
   `four listener threads at full load for ${SECONDS} s cost no election`,
-  { servers: 3, workers: 4 },
+  // Traffic Server's timing where nothing else has the machine: a run that is asked to last
+  { servers: 3, workers: 4, stekShare: SECONDS > 10 ? [] : STEADY },
   async (t, cluster) => {
     await cluster.startAll();
     const before = await cluster.settled();

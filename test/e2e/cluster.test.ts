@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerId } from '../../src/cluster/types.ts';
-import { type ClusterHarness, clusterTest, PATIENT_MS, summary, timeOf } from './cluster-harness.ts';
+import { type ClusterHarness, clusterTest, PATIENT_MS, STEADY, summary, timeOf } from './cluster-harness.ts';
 
 const FAILOVERS = 20;
 const PAUSE_MS = 5_000;
@@ -99,7 +99,7 @@ clusterTest(
 
 clusterTest(
   'one that was wiped is taken in as another incarnation, and catches up',
-  { servers: 5 },
+  { servers: 5, stekShare: STEADY },
   async (t, cluster) => {
     await cluster.startAll();
     const before = await cluster.settled();

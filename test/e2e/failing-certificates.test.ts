@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type tls from 'node:tls';
 import { createAuthority } from '../cluster/certificates.ts';
-import { clusterTest, SUBJECT } from './cluster-harness.ts';
+import { clusterTest, STEADY, SUBJECT } from './cluster-harness.ts';
 import { FakeClock, hasFakeClock } from './fake-clock.ts';
 import { namedBackend, requirePeer, simpleConfig, startProgram, temporaryFolder } from './harness.ts';
 import { scrape } from './metrics-scrape.ts';
@@ -82,7 +82,7 @@ test("a client's certificate that expires is refused at the next connection, a r
 const clocks = { clock: null as FakeClock | null };
 clusterTest(
   "the group's certificates expire: connections that are open go on, new ones are refused, a reload of renewed ones mends it",
-  { servers: 3, service: ['affinity_salt: a'], env: () => clocks.clock?.env ?? {} },
+  { servers: 3, stekShare: STEADY, service: ['affinity_salt: a'], env: () => clocks.clock?.env ?? {} },
   async (t, cluster) => {
     if (!requirePeer(t, hasFakeClock, NEEDS)) return;
     const clock = new FakeClock();

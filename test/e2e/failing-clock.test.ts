@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { ServerId } from '../../src/cluster/types.ts';
 import type { EdgeStatus } from '../../src/control/status.ts';
-import { type ClusterHarness, clusterTest, timeOf } from './cluster-harness.ts';
+import { type ClusterHarness, clusterTest, STEADY, timeOf } from './cluster-harness.ts';
 import { ask } from './cluster-network.ts';
 import { FakeClock, hasFakeClock } from './fake-clock.ts';
 import {
@@ -42,7 +42,7 @@ const clockEnv = (id: ServerId): NodeJS.ProcessEnv => {
 
 clusterTest(
   "three edges: no clock that is set, one's or all's, costs a session, an election, a request or a rotation",
-  ticketFleet({ servers: SERVERS, env: clockEnv }),
+  ticketFleet({ servers: SERVERS, stekShare: STEADY, env: clockEnv }),
   async (t, cluster) => {
     if (!requirePeer(t, hasFakeClock, NEEDS)) return;
     await cluster.startAll();

@@ -9,7 +9,7 @@ import net from 'node:net';
 import type { TestContext } from 'node:test';
 import type { ServerId } from '../../src/cluster/types.ts';
 import type { EdgeStatus } from '../../src/control/status.ts';
-import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
+import { type ClusterHarness, clusterTest, STEADY } from './cluster-harness.ts';
 import { eventually, get, openClient, requirePeer } from './harness.ts';
 
 const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
@@ -23,6 +23,7 @@ clusterTest(
   'an edge without descriptors stays in the group, holds no node for down, serves what it has, and recovers by itself',
   {
     servers: 3,
+    stekShare: STEADY,
     pool: ['health_check: {type: tcp, interval: 100ms, fall: 2, rise: 1}'],
     service: ['affinity_salt: a'],
   },

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { EdgeStatus } from '../../src/control/status.ts';
 import { loadSeconds } from './autocannon.ts';
-import { clusterTest } from './cluster-harness.ts';
+import { clusterTest, STEADY } from './cluster-harness.ts';
 import { get, servingPorts } from './harness.ts';
 import { scrape } from './metrics-scrape.ts';
 import { visit } from './tls-client.ts';
@@ -25,7 +25,7 @@ clusterTest(
     servers: 3,
     workers: 2,
     // two cores for the flood, the threads, and whatever else runs
-    stekShare: ['election_timeout_lower_bound: 1000', 'election_timeout_upper_bound: 2000'],
+    stekShare: STEADY,
     top: ['limits: {max_connections: 200, max_handshakes: 60}'],
     pool: ['health_check: {type: tcp, interval: 100ms, fall: 2}'],
     listeners: [
