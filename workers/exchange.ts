@@ -234,6 +234,8 @@ export class Exchange implements PipelineUser, RelayHost {
   onUpstreamBytes(bytes: Buffer, start: number, end: number): void {
     const upstream = this.#upstream as UpstreamConnection;
     if (!this.#requestSent || upstream.stream.takeBack?.() === true) {
+      // content that was to go out with the head has been read, and is not kept
+      if (this.#requestBody.kind === BODY.none) this.#requestSent = false;
       this.#answeredEarly(upstream.isReused);
       return;
     }

@@ -20,14 +20,17 @@ async function overtaken(t: TestContext, request: string): Promise<{ site: Pipel
   return { site, client };
 }
 
-test('a request that can be sent again gets its own answer, on another connection', async (t) => {
-  const { site, client } = await overtaken(t, get('/own'));
-  await client.until((text) => text.endsWith('/own'));
-  assert.doesNotMatch(client.received, /stale/);
-  assert.equal(site.backend.asked.at(-1)?.connection, 1);
-});
+for (const request of [get('/own'), 'POST /own HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n']) {
+  test(`${request.split(' ')[0]} without content gets its own answer, on another connection`, async (t) => {
+    const { site, client } = await overtaken(t, request);
+    await client.until((text) => text.endsWith('/own'));
+    assert.doesNotMatch(client.received, /stale/);
+    assert.equal(site.backend.asked.at(-1)?.connection, 1);
+    assert.equal(site.backend.asked.length, 2);
+  });
+}
 
-test('one that cannot is refused, and was not sent', async (t) => {
+test('a request with content is refused, and was not sent', async (t) => {
   const { site, client } = await overtaken(t, 'POST /own HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi');
   assert.match(client.received, /HTTP\/1.1 502 /);
   assert.doesNotMatch(client.received, /stale/);
