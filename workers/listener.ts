@@ -119,7 +119,7 @@ class ListenerThread {
   run(): Promise<DrainResult> {
     const { port, settings, boards } = this.#task;
     port.on('message', (message: ToListener) => this.#onMessage(message));
-    process.once('exit', () => this.#acceptNoMore());
+    process.on('exit', this.#acceptNoMore);
     const drained = new Promise<DrainResult>((resolve) => {
       this.#onDrained = resolve;
     });
@@ -131,10 +131,10 @@ class ListenerThread {
    * For the end of the thread, whatever brings it: its event loop comes by the sockets once more when no JavaScript can run
    * any longer, and would take clients that nobody answers from those who serve on.
    */
-  #acceptNoMore(): void {
+  readonly #acceptNoMore = (): void => {
     for (const { served } of this.#listeners.values()) served.close();
     for (const { served } of this.#prepared?.listeners ?? []) served.close();
-  }
+  };
 
   async #prepareAndSay(settings: ThreadSettings, boards: readonly RouteRef[]): Promise<void> {
     try {
@@ -331,6 +331,8 @@ class ListenerThread {
     const onDrained = this.#onDrained;
     if (onDrained === null) return;
     this.#onDrained = null;
+    // the thread may listen again
+    process.off('exit', this.#acceptNoMore);
     this.#context.wheel.stop();
     this.#closeIdleUpstreams();
     await this.#context.accessLog?.close();
