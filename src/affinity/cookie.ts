@@ -60,11 +60,22 @@ export function findAffinityId(
     const matches = isPair && (encoded ? decodesTo(bytes, keyStart, i, name) : equals(bytes, keyStart, i, name));
     if (isPair) i++;
     const valueStart = i;
-    while (i < end && bytes[i] !== SEMICOLON && bytes[i] !== COMMA) i++;
+    if (matches && isPlainId(bytes, i, end) && parseId(bytes, i, id)) return COOKIE_ID;
+    while (i < end && !endsPair(bytes[i] as number)) i++;
     if (matches) return readId(bytes, valueStart, i, id);
     i++;
   }
   return COOKIE_ABSENT;
+}
+
+/** Whether the value that begins at `start` is as long as an id. */
+function isPlainId(bytes: Uint8Array, start: number, end: number): boolean {
+  const past = start + ID_CHARS;
+  return past === end || (past < end && endsPair(bytes[past] as number));
+}
+
+function endsPair(c: number): boolean {
+  return c === SEMICOLON || c === COMMA;
 }
 
 function readId(bytes: Uint8Array, start: number, limit: number, id: Int32Array): CookieResult {
