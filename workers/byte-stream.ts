@@ -35,29 +35,56 @@ const LOW_WATERMARK = HIGH_WATERMARK / 2;
 /** Every connection of the thread reads into this buffer: callbacks run one at a time, and use it up before they end. */
 export const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** Up to this size a latin1 string is the cheapest thing to write: the kernel takes it in the same call, uncopied. */
-const STRING_BYTES_MAX = 16 * 1024;
+/** Up to this size a latin1 string is the cheapest thing to write; a longer one is copied too often on its way. */
+const STRING_BYTES_MAX = 1024;
 
-const spareBuffers: Buffer[] = [];
-const SPARE_BUFFERS_MAX = 64;
+/** Buffers of one size that are written from, used again and again. */
+class SpareBuffers {
+  readonly size: number;
+  readonly #keptMax: number;
+  readonly #kept: Buffer[] = [];
 
-/**
- * Copies `bytes[start, end)` to the stream. `onFlushed` is called when the kernel has taken them, or the stream was
- * destroyed. At most READ_BUFFER.length bytes.
- */
+  constructor(size: number, keptMax: number) {
+    this.size = size;
+    this.#keptMax = keptMax;
+  }
+
+  take(): Buffer {
+    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.size);
+  }
+
+  giveBack(buffer: Buffer): void {
+    if (this.#kept.length < this.#keptMax) this.#kept.push(buffer);
+  }
+}
+
+/** Over TLS all answers of a turn are under way at once: up to 4 MiB of each are kept. */
+const SMALL_SPARES = new SpareBuffers(16 * 1024, 256);
+const LARGE_SPARES = new SpareBuffers(READ_BUFFER.length, 64);
+
+/** Copies `bytes[start, end)` to the stream. `onFlushed` is called when the kernel has taken them, or the stream was destroyed. */
 function writeCopy(stream: ByteStream, bytes: Buffer, start: number, end: number, onFlushed: () => void): boolean {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return stream.write(latin1(bytes, start, end), 'latin1', onFlushed);
-  const copy =
-    length <= READ_BUFFER.length
-      ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(READ_BUFFER.length))
-      : Buffer.allocUnsafeSlow(length);
+  // more than one read: what came before it was kept for want of a whole head
+  if (length > LARGE_SPARES.size) return stream.write(Buffer.from(bytes.subarray(start, end)), onFlushed);
+  const spares = length <= SMALL_SPARES.size ? SMALL_SPARES : LARGE_SPARES;
+  const copy = spares.take();
   bytes.copy(copy, 0, start, end);
   return stream.write(copy.subarray(0, length), () => {
-    if (spareBuffers.length < SPARE_BUFFERS_MAX && copy.length === READ_BUFFER.length) spareBuffers.push(copy);
+    spares.giveBack(copy);
     onFlushed();
   });
 }
+
+/** Copies `bytes[start, end)`, which is all of a message, to the stream. */
+export function writeWhole(stream: ByteStream, bytes: Buffer, start: number, end: number): void {
+  // small ones go out at the end of the turn, with what else does
+  if (end - start <= STRING_BYTES_MAX) stream.write(latin1(bytes, start, end), 'latin1');
+  else writeCopy(stream, bytes, start, end, nothing);
+}
+
+function nothing(): void {}
 
 /** One direction of a body or a tunnel: from `source` to `sink`, pausing the one while the other is full. */
 export class Flow {

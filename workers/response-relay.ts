@@ -6,13 +6,13 @@
  */
 
 import { ByteQueue } from './byte-queue.ts';
-import { type ByteStream, Flow } from './byte-stream.ts';
+import { type ByteStream, Flow, writeWhole } from './byte-stream.ts';
 import { BodyReader } from './http1/body-reader.ts';
 import { FAULTY, INCOMPLETE } from './http1/errors.ts';
 import { BODY, type BodyKind } from './http1/framing.ts';
 import { latin1 } from './http1/latin1.ts';
 import { isResponseStart } from './http1/response-head.ts';
-import { rewriteResponse, wholeResponse } from './http1/rewrite.ts';
+import { closeRanks, rewriteResponse } from './http1/rewrite.ts';
 import type { ThreadContext } from './thread-context.ts';
 
 export const RELAY = {
@@ -252,12 +252,12 @@ export class ResponseRelay {
     const cookieLine = this.#host.cookieLine();
     if (this.keepsClient && clientMinor === 1 && cookieLine === '' && kind <= BODY.length) {
       const past = start + (kind === BODY.length ? head.contentLength : 0);
-      const whole = past <= end ? wholeResponse(bytes, head, past) : null;
-      if (whole !== null) {
+      const first = past <= end ? closeRanks(bytes, head) : -1;
+      if (first >= 0) {
         if (this.isPipelined && !isResponseStart(bytes, past, end)) return this.#fault(NOT_FOLLOWED);
         this.#begun(head.status);
         this.#body.read(bytes, start, past, ignoreBytes);
-        this.#client.write(whole, 'latin1');
+        writeWhole(this.#client, bytes, first, past);
         return this.#afterBody(bytes, past, end);
       }
     }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type ByteStream, Flow, HIGH_WATERMARK, READ_BUFFER } from '../../workers/byte-stream.ts';
+import { type ByteStream, Flow, HIGH_WATERMARK, READ_BUFFER, writeWhole } from '../../workers/byte-stream.ts';
 
 /** A stream that takes what it is told to take, like a socket whose peer reads by hand. */
 class FakeStream implements ByteStream {
@@ -105,6 +105,23 @@ test('more than a read buffer at once is copied whole', () => {
   flow.forward(large, 0, large.length);
   assert.ok(sink.flush());
   assert.ok(sink.taken[0]?.equals(large));
+});
+
+test('a whole message of any size is one write, and is copied', () => {
+  const sink = new FakeStream();
+  const buffer = Buffer.alloc(2 * READ_BUFFER.length);
+  const sizes = [0, 1, 1024, 1025, 16 * 1024, 16 * 1024 + 1, READ_BUFFER.length, READ_BUFFER.length + 1];
+  const sent = [...sizes, ...sizes].map((size, i) => {
+    buffer.fill(i + 128);
+    writeWhole(sink, buffer, 3, 3 + size);
+    buffer.fill(0);
+    // the second time around with what the first time has given back
+    if (i >= sizes.length) sink.flush();
+    return Buffer.alloc(size, i + 128);
+  });
+  while (sink.flush());
+  assert.equal(sink.taken.length, sent.length);
+  for (const [i, bytes] of sent.entries()) assert.ok(sink.taken[i]?.equals(bytes), `write ${i}`);
 });
 
 test('every flush is progress, and nothing is written to a sink that is gone', () => {

@@ -91,12 +91,21 @@ export function rewriteResponse(bytes: Buffer, head: ResponseHead, kind: BodyKin
 }
 
 /**
- * The response in `bytes` up to `end`, parsed as `head`, which has its head and the whole of its body: for a client that
- * nothing has to be added for. Or null where its head cannot stay as it is.
+ * Makes the response head in `bytes`, parsed as `head`, one for a client that nothing has to be added for: lines that are
+ * left out are overwritten by what stands before them. Returns where it begins then, or less than 0 where it cannot stay as
+ * it is. What is one piece is copied once less than what is put together.
  */
-export function wholeResponse(bytes: Buffer, head: ResponseHead, end: number): string | null {
-  if (head.minorVersion !== 1 || head.isChunked) return null;
-  return keptLines(latin1(bytes, head.start, end), head.fields, head.start, head.start);
+export function closeRanks(bytes: Buffer, head: ResponseHead): number {
+  const { fields } = head;
+  if (head.minorVersion !== 1 || head.isChunked) return -1;
+  let start = head.start;
+  for (let i = 0; i < fields.count && fields.dropped > 0; i++) {
+    if (!fields.isDropped(i)) continue;
+    const moved = start + fields.end(i) - fields.start(i);
+    bytes.copyWithin(moved, start, fields.start(i));
+    start = moved;
+  }
+  return start;
 }
 
 /** What the text has from `first` on, without dropped lines. `start` is the index that its first character had in the bytes. */

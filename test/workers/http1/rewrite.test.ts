@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { FAULT } from '../../../workers/http1/errors.ts';
 import { BODY } from '../../../workers/http1/framing.ts';
 import {
+  closeRanks,
   faultResponse,
   type Hop,
   localResponse,
@@ -125,6 +126,42 @@ test('a head within a larger buffer is rewritten alone', () => {
 test('a response with nothing to leave out passes byte for byte', () => {
   const text = 'HTTP/1.1 200 \xd6K\r\nContent-Length: 5\r\nSet-Cookie: a\r\nset-cookie: b\r\n';
   assert.equal(responded(`${text}\r\n`), text);
+});
+
+test('lines that are dropped are closed up to within the buffer: what is around them stays, and so does the body', () => {
+  const kept = ['Server: x', 'Content-Length: 4', 'X-Kept:\t\xe9 '];
+  const dropped = ['Connection: keep-alive, x-nominated', 'Keep-Alive: timeout=5', 'X-Nominated: 1'];
+  const [server, length, other] = kept;
+  const [connection, keepAlive, nominated] = dropped;
+  for (const lines of [
+    kept,
+    [connection, ...kept],
+    [...kept, connection],
+    [server, connection, length, keepAlive, other, nominated],
+    [...dropped, ...kept],
+    [...kept, ...dropped],
+    [server, ...dropped, length, other],
+    [keepAlive, server, length, nominated, other, connection],
+  ]) {
+    const text = `HTTP/1.1 200 OK\r\n${lines.join('\r\n')}\r\n\r\nbody`;
+    const bytes = Buffer.from(`before${text}behind`, 'latin1');
+    const { head } = parseResponse('');
+    assert.equal(head.parse(bytes, 6, bytes.length), 6 + text.length - 4);
+    const first = closeRanks(bytes, head);
+    assert.equal(bytes.toString('latin1', 0, 6), 'before');
+    assert.equal(
+      bytes.toString('latin1', first),
+      `HTTP/1.1 200 OK\r\n${lines.filter((line) => kept.includes(line as string)).join('\r\n')}\r\n\r\nbodybehind`,
+    );
+  }
+});
+
+test('a response that has to say more, or something else, is not closed up', () => {
+  for (const text of ['HTTP/1.0 200 OK\r\n\r\n', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n']) {
+    const { head, bytes } = parseResponse(text);
+    assert.ok(closeRanks(bytes, head) < 0);
+    assert.equal(bytes.toString('latin1'), text);
+  }
 });
 
 test('a response of HTTP/1.0 goes on as HTTP/1.1 with its own status and reason', () => {
