@@ -66,9 +66,13 @@ const LARGE_SPARES = new SpareBuffers(READ_BUFFER.length, 64);
 function writeCopy(stream: ByteStream, bytes: Buffer, start: number, end: number, onFlushed: () => void): boolean {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return stream.write(latin1(bytes, start, end), 'latin1', onFlushed);
-  // more than one read: what came before it was kept for want of a whole head
-  if (length > LARGE_SPARES.size) return stream.write(Buffer.from(bytes.subarray(start, end)), onFlushed);
   const spares = length <= SMALL_SPARES.size ? SMALL_SPARES : LARGE_SPARES;
+  // more than one read; or one of many that wait, of which HIGH_WATERMARK counts the bytes, and not what they stand in
+  if (length > spares.size || (length < spares.size / 2 && stream.writableLength > 0)) {
+    const exact = Buffer.allocUnsafeSlow(length);
+    bytes.copy(exact, 0, start, end);
+    return stream.write(exact, onFlushed);
+  }
   const copy = spares.take();
   bytes.copy(copy, 0, start, end);
   return stream.write(copy.subarray(0, length), () => {
