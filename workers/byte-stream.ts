@@ -38,37 +38,39 @@ export const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 /** Up to this size a latin1 string is the cheapest thing to write; a longer one is copied too often on its way. */
 const STRING_BYTES_MAX = 1024;
 
+/** Over TLS all answers of a turn are under way at once: this much of each size is kept, bytes. */
+const SPARE_BYTES_MAX = 4 * 1024 * 1024;
+
 /** Buffers of one size that are written from, used again and again. */
 class SpareBuffers {
-  readonly size: number;
-  readonly #keptMax: number;
+  readonly #size: number;
   readonly #kept: Buffer[] = [];
 
-  constructor(size: number, keptMax: number) {
-    this.size = size;
-    this.#keptMax = keptMax;
+  constructor(size: number) {
+    this.#size = size;
   }
 
   take(): Buffer {
-    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.size);
+    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.#size);
   }
 
   giveBack(buffer: Buffer): void {
-    if (this.#kept.length < this.#keptMax) this.#kept.push(buffer);
+    if (this.#kept.length < SPARE_BYTES_MAX / this.#size) this.#kept.push(buffer);
   }
 }
 
-/** Over TLS all answers of a turn are under way at once: up to 4 MiB of each are kept. */
-const SMALL_SPARES = new SpareBuffers(16 * 1024, 256);
-const LARGE_SPARES = new SpareBuffers(READ_BUFFER.length, 64);
+/** Each twice the one before: what waits stands in no more than twice the memory that HIGH_WATERMARK counts. */
+const SPARES = [2, 4, 8, 16, 32, 64].map((kib) => new SpareBuffers(kib * 1024));
+/** Bits of the last index into one of the first. */
+const INDEX_BITS_MIN = 11;
 
 /** Copies `bytes[start, end)` to the stream. `onFlushed` is called when the kernel has taken them, or the stream was destroyed. */
 function writeCopy(stream: ByteStream, bytes: Buffer, start: number, end: number, onFlushed: () => void): boolean {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return stream.write(latin1(bytes, start, end), 'latin1', onFlushed);
+  const spares = SPARES[32 - Math.clz32(length - 1) - INDEX_BITS_MIN];
   // more than one read: what came before it was kept for want of a whole head
-  if (length > LARGE_SPARES.size) return stream.write(Buffer.from(bytes.subarray(start, end)), onFlushed);
-  const spares = length <= SMALL_SPARES.size ? SMALL_SPARES : LARGE_SPARES;
+  if (spares === undefined) return stream.write(Buffer.from(bytes.subarray(start, end)), onFlushed);
   const copy = spares.take();
   bytes.copy(copy, 0, start, end);
   return stream.write(copy.subarray(0, length), () => {

@@ -128,8 +128,9 @@ class ListenerThread {
   }
 
   /**
-   * For the end of the thread, whatever brings it: its event loop comes by the sockets once more when no JavaScript can run
-   * any longer, and would take clients that nobody answers from those who serve on.
+   * For an end of the thread that its own JavaScript brings: its event loop comes by the sockets once more when none can run
+   * any longer, and would take clients that nobody answers from those who serve on. Ended from outside, or out of memory, it
+   * is not asked.
    */
   readonly #acceptNoMore = (): void => {
     for (const { served } of this.#listeners.values()) served.close();

@@ -155,7 +155,7 @@ export class ResponseRelay {
     return this.#body.contentBytes;
   }
 
-  /** Bytes from the backend, whose stream is `upstream`. */
+  /** Bytes from the backend, whose stream is `upstream`. What of them is the response's may be written over. */
   onBytes(upstream: ByteStream, bytes: Buffer, start: number, end: number): RelayOutcome {
     if (this.status !== 0) return this.#relayBody(bytes, start, end);
     if (this.#partial === null) return this.#readHeads(upstream, bytes, start, end);

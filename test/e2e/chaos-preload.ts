@@ -5,7 +5,7 @@
  *   terminate   the thread is ended from outside
  *   throw       an exception that nobody catches
  *   throw-all   the same, in all threads at once
- *   throw-late  the same in one, which is there for a while after it has said so
+ *   throw-late  the same in one that stands still before: a line of the log says from when on, and clients wait by then
  *   reject      a promise that nobody catches
  *   exit        process.exit
  *   stack       a recursion without end
@@ -28,13 +28,8 @@ const ACTIONS: Readonly<Record<string, () => void>> = {
   throw: throwNow,
   'throw-all': throwNow,
   'throw-late': () => {
-    const really = process as unknown as { reallyExit(code?: number): never };
-    const { reallyExit } = really;
-    // nothing that is JavaScript: the main thread ends that as soon as it hears of the exception
-    really.reallyExit = (code) => {
-      spawnSync('sleep', ['0.05']);
-      return reallyExit.call(process, code);
-    };
+    writeSync(2, `${JSON.stringify({ level: 30, msg: 'made to throw late by the test' })}\n`);
+    spawnSync('sleep', ['0.3']);
     throwNow();
   },
   reject: () => void Promise.reject(new Error(WHY)),

@@ -21,6 +21,11 @@ class FakeStream implements ByteStream {
     return this.writableLength < HIGH_WATERMARK;
   }
 
+  /** What is kept for all that waits, bytes. */
+  get memoryHeld(): number {
+    return this.#pending.reduce((sum, { bytes, view }) => sum + (view?.buffer ?? bytes).byteLength, 0);
+  }
+
   /** The kernel takes the oldest write. False where there is none. */
   flush(): boolean {
     const write = this.#pending.shift();
@@ -110,7 +115,7 @@ test('more than a read buffer at once is copied whole', () => {
 test('a whole message of any size is one write, and is copied', () => {
   const sink = new FakeStream();
   const buffer = Buffer.alloc(2 * READ_BUFFER.length);
-  const sizes = [0, 1, 1024, 1025, 16 * 1024, 16 * 1024 + 1, READ_BUFFER.length, READ_BUFFER.length + 1];
+  const sizes = [0, 1, 1024, 1025, 2048, 2049, 16 * 1024, 16 * 1024 + 1, READ_BUFFER.length, READ_BUFFER.length + 1];
   const sent = [...sizes, ...sizes].map((size, i) => {
     buffer.fill(i + 128);
     writeWhole(sink, buffer, 3, 3 + size);
@@ -122,6 +127,18 @@ test('a whole message of any size is one write, and is copied', () => {
   while (sink.flush());
   assert.equal(sink.taken.length, sent.length);
   for (const [i, bytes] of sent.entries()) assert.ok(sink.taken[i]?.equals(bytes), `write ${i}`);
+});
+
+test('what waits keeps no more memory than twice its length, however small the writes are', () => {
+  const buffer = Buffer.alloc(READ_BUFFER.length);
+  for (const size of [1025, 2049, 4 * 1024 + 1, 8 * 1024 + 1, 16 * 1024 + 1, 32 * 1024 + 1]) {
+    const { sink, flow } = newFlow();
+    while (sink.writableLength < HIGH_WATERMARK) {
+      writeWhole(sink, buffer, 0, size);
+      flow.forward(buffer, 0, size);
+    }
+    assert.ok(sink.memoryHeld <= 2 * sink.writableLength, `${sink.memoryHeld} bytes for writes of ${size}`);
+  }
 });
 
 test('every flush is progress, and nothing is written to a sink that is gone', () => {
