@@ -61,7 +61,7 @@ class SpareBuffers {
 
 /** Each twice the one before: what waits stands in no more than twice the memory that HIGH_WATERMARK counts. */
 const SPARES = [2, 4, 8, 16, 32, 64].map((kib) => new SpareBuffers(kib * 1024));
-/** Bits of the last index into one of the first. */
+/** Bits of the last index into a buffer of the first size. */
 const INDEX_BITS_MIN = 11;
 
 /** Copies `bytes[start, end)` to the stream. `onFlushed` is called when the kernel has taken them, or the stream was destroyed. */

@@ -26,7 +26,8 @@ import {
 const CHROMIUM = '/usr/bin/chromium';
 const SCREENSHOTS = process.env.STEKBAL_SCREENSHOTS;
 const ADMIN = `admin: {address: "${HOST}:0"}`;
-const WAIT_MS = 10_000;
+/** Five pages, their edges and another test file share two cores. */
+const WAIT_MS = 30_000;
 
 let browser: Promise<Browser> | null = null;
 
