@@ -5,6 +5,7 @@
  */
 
 import { latin1 } from './http1/latin1.ts';
+import { sparesFor } from './spare-buffers.ts';
 
 export interface ByteStream {
   readonly writableLength: number;
@@ -38,37 +39,11 @@ export const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 /** Up to this size a latin1 string is the cheapest thing to write; a longer one is copied too often on its way. */
 const STRING_BYTES_MAX = 1024;
 
-/** Over TLS all answers of a turn are under way at once: this much of each size is kept, bytes. */
-const SPARE_BYTES_MAX = 4 * 1024 * 1024;
-
-/** Buffers of one size that are written from, used again and again. */
-class SpareBuffers {
-  readonly #size: number;
-  readonly #kept: Buffer[] = [];
-
-  constructor(size: number) {
-    this.#size = size;
-  }
-
-  take(): Buffer {
-    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(this.#size);
-  }
-
-  giveBack(buffer: Buffer): void {
-    if (this.#kept.length < SPARE_BYTES_MAX / this.#size) this.#kept.push(buffer);
-  }
-}
-
-/** Each twice the one before: what waits stands in no more than twice the memory that HIGH_WATERMARK counts. */
-const SPARES = [2, 4, 8, 16, 32, 64].map((kib) => new SpareBuffers(kib * 1024));
-/** Bits of the last index into a buffer of the first size. */
-const INDEX_BITS_MIN = 11;
-
 /** Copies `bytes[start, end)` to the stream. `onFlushed` is called when the kernel has taken them, or the stream was destroyed. */
 function writeCopy(stream: ByteStream, bytes: Buffer, start: number, end: number, onFlushed: () => void): boolean {
   const length = end - start;
   if (length <= STRING_BYTES_MAX) return stream.write(latin1(bytes, start, end), 'latin1', onFlushed);
-  const spares = SPARES[32 - Math.clz32(length - 1) - INDEX_BITS_MIN];
+  const spares = sparesFor(length);
   // more than one read: what came before it was kept for want of a whole head
   if (spares === undefined) return stream.write(Buffer.from(bytes.subarray(start, end)), onFlushed);
   const copy = spares.take();

@@ -19,7 +19,11 @@ const WAIT_MS_MAX = 2_000;
 const NOWHERE: ByteStream = {
   writableLength: 0,
   destroyed: false,
-  write: () => true,
+  write(_data: string | Uint8Array, encoding?: 'latin1' | (() => void), onFlushed?: () => void) {
+    const done = typeof encoding === 'function' ? encoding : onFlushed;
+    done?.();
+    return true;
+  },
   pause: () => {},
   resume: () => {},
   end: () => {},
