@@ -71,6 +71,19 @@ test('a snapshot that took long is followed by a rest, in which streams are kept
   await client.until(() => rests().some((rest) => rest.split('\n:\n').length > 3));
 });
 
+test('a snapshot in which the machine stood still is followed by no longer a rest than any', async (t) => {
+  const now = performance.now.bind(performance);
+  let stoodMs = 0;
+  t.mock.method(performance, 'now', () => now() + stoodMs);
+  const readiness = () => {
+    stoodMs ||= 60_000;
+    return READY;
+  };
+  const { port } = await serve(t, {}, { readiness });
+  const client = openClient(t, port, ASK);
+  await client.until(() => snapshotsOf(client.received).length >= 2);
+});
+
 test('streams are counted, and one too many is told so', async (t) => {
   const { port, streams } = await serve(t, { streamsMax: 2 });
   const clients = [openClient(t, port, ASK), openClient(t, port, ASK)];
