@@ -21,6 +21,8 @@ const DEFAULTS: EventLimits = {
 };
 /** Of the main thread's time, snapshots take at most one part in this many. */
 const REST_FACTOR = 20;
+/** The time that one took may be time in which the machine stood still. */
+const REST_MS_MAX = 5_000;
 const HEARTBEAT = ':\n\n';
 
 /** A tick is `intervalMs`. */
@@ -154,8 +156,8 @@ export class EventStreams {
       this.#reportFault(error as Error);
       this.#frame = HEARTBEAT;
     }
-    const tookMs = performance.now() - beganMs;
-    this.#nextAtMs = beganMs + Math.max(this.#limits.intervalMs, tookMs * REST_FACTOR);
+    const restMs = Math.min((performance.now() - beganMs) * REST_FACTOR, REST_MS_MAX);
+    this.#nextAtMs = beganMs + Math.max(this.#limits.intervalMs, restMs);
     return true;
   }
 

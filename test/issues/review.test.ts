@@ -33,7 +33,7 @@ test('an empty line after a request does not make an idle connection end in 408'
     t,
     simpleConfig([backend.address], {
       service: ['persist_client_idle_timeout: 300ms'],
-      top: ['limits: {header_timeout: 300ms}'],
+      top: ['limits: {header_timeout: 2s}'],
     }),
   );
   const answer = await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n');

@@ -46,9 +46,15 @@ function assertFigure({ name, value, min, max, rounds }: Sampled): void {
 test('a quick run has a figure of every part, and of a request through each subject', async () => {
   const subjects = ['stekbal', 'node:http', ...(hasNginx ? ['nginx'] : [])];
   const args = ['--json', '--quick', '--only', 'micro,plain', '--subjects', subjects.join()];
-  const { code, stdout } = await bench(args);
-  assert.equal(code, 0, stdout);
-  const told = JSON.parse(stdout) as Told;
+  const run = async () => {
+    const { code, stdout } = await bench(args);
+    assert.equal(code, 0, stdout);
+    return JSON.parse(stdout) as Told;
+  };
+  let told = await run();
+  // CPU time is told in ticks of 10 ms: a subject that the machine hardly lets run in its half second may have had none
+  const hasNone = () => told.macro.plain?.rows.some(({ figure }) => figure?.rounds.some((one) => !(one > 0)));
+  for (let again = 0; again < 3 && hasNone(); again++) told = await run();
   assert.deepEqual(Object.keys(told.machine).sort(), [
     'cores',
     'kernel',

@@ -72,6 +72,7 @@ for (const version of VERSIONS) {
       await eventually(
         () => received > 256 * MiB,
         () => `only ${received} bytes came`,
+        120_000,
       );
     });
 

@@ -177,7 +177,7 @@ for (const version of VERSIONS) {
   });
 }
 
-test('a reset closes a unix socket, which knows none', { timeout: 10_000 }, async (t) => {
+test('a reset closes a unix socket, which knows none', { timeout: 30_000 }, async (t) => {
   const { stream, told, closed } = await connected(t, 'TLSv1.3', join(temporaryFolder(t), 'socket'));
   stream.resetAndDestroy();
   await closed;

@@ -20,6 +20,8 @@ function pass(): Promise<void> {
 
 test('requests of several clients wait on one connection, and each gets its own answer, wherever their bytes are cut', async (t) => {
   const site = await servePipelined(t);
+  // nobody's patience ends
+  site.context.wheel.stop();
   const { clients, line } = await site.inLine(A, B, C);
   const all = line.map(answerTo).join('');
   const length = all.length / line.length;
@@ -289,6 +291,8 @@ test('content behind a 204 or 304 that has a length is not taken for the next an
 
 test('the answer to a client that has left is read and thrown away, wherever it stood in line', async (t) => {
   const site = await servePipelined(t);
+  // nobody's patience ends
+  site.context.wheel.stop();
   for (const leaver of [0, 1, 2]) {
     const { clients, line } = await site.inLine(A, B, C);
     const left = site.count('clientAborts');
@@ -405,6 +409,13 @@ test('a client that is slow to read an answer which is whole holds up nobody', a
     // what is under way has to have come before more is sent
     for (let i = 0; i < 5; i++) await pass();
   }
+  let before = -1;
+  await eventually(async () => {
+    const stands = before === waiting();
+    before = waiting();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return stands && before === waiting();
+  }, 'the kernel takes more and more');
   // its last bytes are those at which reading stops
   const end = '0\r\n\r\n';
   socket.write(chunk(HIGH_WATERMARK - waiting() - chunk(0).length - end.length) + end);
