@@ -262,8 +262,11 @@ test('after close nothing keeps the process alive', async (t) => {
   child.stdout.on('data', (chunk) => {
     printed += chunk;
   });
-  const exit = once(child, 'exit');
-  await eventually(() => child.exitCode !== null, `the process to end; it printed ${printed}`);
-  assert.deepEqual(await exit, [0, null]);
+  const closed = once(child, 'close');
+  await eventually(
+    () => child.exitCode !== null,
+    () => `the process to end; it printed ${printed}`,
+  );
+  assert.deepEqual(await closed, [0, null]);
   assert.equal(printed, 'closed');
 });
