@@ -11,7 +11,7 @@ import { startTlsServer } from '../control/tls-servers.ts';
 import { clusterTest } from './cluster-harness.ts';
 import { freePort } from './cluster-network.ts';
 import { requirePeer, runToEnd, temporaryFolder } from './harness.ts';
-import { ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
+import { startIssuing, ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
 import { startPeer } from './tls-peers.ts';
 
 interface Probe {
@@ -23,7 +23,7 @@ interface Probe {
 }
 
 clusterTest('all sessions of a fleet resume everywhere', ticketFleet({ servers: 3 }), async (_, cluster) => {
-  await cluster.startAll();
+  await startIssuing(cluster);
   const addresses = (await Promise.all(cluster.ids.map((id) => tlsPort(cluster, id)))).map(
     (port) => `127.0.0.1:${port}`,
   );
@@ -38,7 +38,7 @@ clusterTest(
   'a listener of TLS 1.3 alone counts as a failure, unless --tls leaves 1.2 out',
   ticketFleet({ servers: 1, listeners: [tlsListener('min_version: TLSv1.3')] }),
   async (_, cluster) => {
-    await cluster.startAll();
+    await startIssuing(cluster);
     const address = `127.0.0.1:${await tlsPort(cluster, 1)}`;
     const both = await runToEnd(['verify', address]);
     assert.equal(both.code, 1);
