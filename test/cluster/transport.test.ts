@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { FRAME_BYTES_MAX } from '../../src/cluster/limits.ts';
 import { Transport } from '../../src/cluster/transport.ts';
 import type { PeerMessage } from '../../src/cluster/types.ts';
+import { freePort } from '../e2e/cluster-network.ts';
 import { eventually, temporaryFolder } from '../e2e/harness.ts';
 import { createAuthority, writeCredentials } from './certificates.ts';
 import {
@@ -106,10 +107,14 @@ test('a link that dies is dialled again', async (t) => {
 });
 
 test('a server that is not there yet is dialled until it is', async (t) => {
-  const [a, b] = await startGroup(t, 2);
+  const listen = { address: HOST, port: await freePort() };
+  const [a] = await startGroup(t, 1);
+  const b = await startServer(t, 2, { listen });
+  for (const { transport } of [a, b]) transport.setServers(listOf([a, b]));
+  await eventually(() => a.links.length === 1, 'the first link');
   await b.transport.close();
   await eventually(() => a.lines.some((one) => /cannot be reached/.test(one.message)), 'a report');
-  const again = await startServer(t, 2, { listen: { address: HOST, port: b.port } });
+  const again = await startServer(t, 2, { listen });
   again.transport.setServers(listOf([a, again]));
   await eventually(() => a.links.length === 3, 'the link');
   a.transport.send(2, text('welcome back'));
@@ -262,8 +267,11 @@ test('after close nothing keeps the process alive', async (t) => {
   child.stdout.on('data', (chunk) => {
     printed += chunk;
   });
-  const exit = once(child, 'exit');
-  await eventually(() => child.exitCode !== null, `the process to end; it printed ${printed}`);
-  assert.deepEqual(await exit, [0, null]);
+  const closed = once(child, 'close');
+  await eventually(
+    () => child.exitCode !== null,
+    () => `the process to end; it printed ${printed}`,
+  );
+  assert.deepEqual(await closed, [0, null]);
   assert.equal(printed, 'closed');
 });

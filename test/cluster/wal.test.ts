@@ -413,7 +413,7 @@ test('what could not be read again is not written', () => {
   storage.append(batch(noop(2, 2)), done);
 });
 
-test('what was done before a process is killed is found again', { timeout: 20_000 }, async (t) => {
+test('what was done before a process is killed is found again', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'stekbal-wal-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'wal');

@@ -46,7 +46,7 @@ clusterTest(
     await cluster.kill(id);
     truncateSync(logFile(cluster, id), statSync(logFile(cluster, id)).size - 5);
     await startTorn(cluster, id);
-    await cluster.settled(5_000);
+    await cluster.settled();
     assert.equal((await cluster.nodes(id)).length, 1 + EDITS);
   },
 );

@@ -148,16 +148,17 @@ test('a body slower than min_body_rate is 408 although it never stops; a faster 
     request.on('end', () => response.end('whole'));
   });
   const program = await startLimited(t, '', [backend.address], {
-    service: ['body_timeout: 600ms', 'min_body_rate: 1KiB'],
+    // this process may stand still for no longer than this
+    service: ['body_timeout: 2s', 'min_body_rate: 1KiB'],
   });
   const post = (length: number) => `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
   const slow = openClient(t, program.port, post(100_000));
-  const steady = openClient(t, program.port, post(20_000));
+  const steady = openClient(t, program.port, post(32_000));
   const drip = setInterval(() => slow.socket.write('x'), 30);
   let sent = 0;
   const flow = setInterval(() => {
     // 13 KiB a second
-    if (sent < 20_000) steady.socket.write('x'.repeat(400));
+    if (sent < 32_000) steady.socket.write('x'.repeat(400));
     sent += 400;
   }, 30);
   t.after(() => {

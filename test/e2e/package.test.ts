@@ -42,7 +42,7 @@ test('the packed package, installed into an empty folder, runs, shows its dashbo
 
   const { address } = await namedBackend(t);
   const taken = start(['quickstart', '--port', '0', '--tls-port', '0', '--admin-port', address.split(':')[1] ?? '']);
-  assert.deepEqual(await once(taken.child, 'exit'), [1, null]);
+  assert.deepEqual(await once(taken.child, 'close'), [1, null]);
   assert.match(taken.output(), /admin: cannot listen on 127\.0\.0\.1:\d+: EADDRINUSE.*\nother ports: /);
 
   const quickstart = start(['quickstart', '--port', '0', '--tls-port', '0', '--admin-port', '0']);

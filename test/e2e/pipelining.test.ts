@@ -42,17 +42,30 @@ function ask(t: TestContext, port: number, path: string): Client {
   return openClient(t, port, `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
 }
 
+/** How long requests surely wait for those before them: after a second they are asked again elsewhere. */
+const PATIENCE_MS = 700;
+
+interface Waiting {
+  readonly clients: readonly Client[];
+  /** False: what waited may have gone elsewhere by now. */
+  isInTime(): boolean;
+}
+
 /** Clients that wait for PATHS, after a connection has shown that it stays open. */
-async function waiting(t: TestContext, port: number, backend: HeldBackend): Promise<Client[]> {
+async function waiting(t: TestContext, port: number, backend: HeldBackend): Promise<Waiting> {
   const proof = ask(t, port, '/proof');
   await proof.until((text) => text.endsWith('/proof'));
   proof.socket.destroy();
-  const clients: Client[] = [];
-  for (const path of PATHS) {
-    clients.push(ask(t, port, path));
-    await eventually(() => [...backend.held.values()].flat().length === clients.length, 'a request has not come');
-  }
-  return clients;
+  const askedMs = performance.now();
+  // at once: nobody joins those who have waited for a fifth of a second
+  const clients = PATHS.map((path) => ask(t, port, path));
+  await eventually(() => [...backend.held.values()].flat().length >= PATHS.length, 'a request has not come');
+  return { clients, isInTime: () => performance.now() - askedMs < PATIENCE_MS };
+}
+
+/** Plays `scenario` until it was in time, which it says: what a busy machine makes of it otherwise is not what it is about. */
+async function inTime(scenario: () => Promise<boolean>): Promise<void> {
+  for (let isOver = false; !isOver; ) isOver = await scenario();
 }
 
 function answered(clients: readonly Client[]): Promise<unknown> {
@@ -60,22 +73,28 @@ function answered(clients: readonly Client[]): Promise<unknown> {
 }
 
 test('a pool pipelines where it says so, and a reload ends it', async (t) => {
-  const backend = await heldBackend(t);
-  const program = await startSound(t, simpleConfig([backend.address], POOL));
-  const first = await waiting(t, program.port, backend);
-  assert.deepEqual([...backend.held.values()], [PATHS]);
-  await program.reload(simpleConfig([backend.address]));
-  const later = ask(t, program.port, '/d');
-  await eventually(() => backend.held.size === 2, 'it came on the same connection');
-  backend.release();
-  await answered(first);
-  await later.until((text) => text.endsWith('/d'));
+  await inTime(async () => {
+    const backend = await heldBackend(t);
+    const program = await startSound(t, simpleConfig([backend.address], POOL));
+    const first = await waiting(t, program.port, backend);
+    const held = [...backend.held.values()];
+    await program.reload(simpleConfig([backend.address]));
+    const later = ask(t, program.port, '/d');
+    await eventually(() => [...backend.held.values()].flat().includes('/d'), 'a request has not come');
+    if (!first.isInTime()) return false;
+    assert.deepEqual(held, [PATHS]);
+    assert.equal(backend.held.size, 2, 'it came on the same connection');
+    backend.release();
+    await answered(first.clients);
+    await later.until((text) => text.endsWith('/d'));
+    return true;
+  });
 });
 
 test('requests that wait on a pipelined connection when a drain begins are answered', async (t) => {
   const backend = await heldBackend(t);
   const program = await startSound(t, simpleConfig([backend.address], POOL));
-  const clients = await waiting(t, program.port, backend);
+  const { clients } = await waiting(t, program.port, backend);
   program.child.kill('SIGTERM');
   await program.logged(({ msg }) => /drain/.test(msg));
   backend.release();
@@ -88,12 +107,16 @@ test('requests that wait on a pipelined connection when a drain begins are answe
 });
 
 test('requests that wait on a pipelined connection of a node that leaves its pool are answered', async (t) => {
-  const [leaving, staying] = [await heldBackend(t), await heldBackend(t)];
-  const program = await startSound(t, simpleConfig([leaving.address], POOL));
-  const clients = await waiting(t, program.port, leaving);
-  await program.reload(simpleConfig([staying.address], POOL));
-  leaving.release();
-  await answered(clients);
-  await ask(t, program.port, '/proof').until((text) => text.endsWith('/proof'));
-  assert.equal(staying.connections.length, 1);
+  await inTime(async () => {
+    const [leaving, staying] = [await heldBackend(t), await heldBackend(t)];
+    const program = await startSound(t, simpleConfig([leaving.address], POOL));
+    const { clients, isInTime } = await waiting(t, program.port, leaving);
+    await program.reload(simpleConfig([staying.address], POOL));
+    if (!isInTime()) return false;
+    leaving.release();
+    await answered(clients);
+    await ask(t, program.port, '/proof').until((text) => text.endsWith('/proof'));
+    assert.equal(staying.connections.length, 1);
+    return true;
+  });
 });

@@ -4,9 +4,10 @@
  */
 
 import assert from 'node:assert/strict';
-import type { EdgeStatus } from '../../src/control/status.ts';
+import type { EdgeStatus, KeysStatus } from '../../src/control/status.ts';
 import { createAuthority } from '../cluster/certificates.ts';
 import type { ClusterHarness, ClusterSetup } from './cluster-harness.ts';
+import { eventually } from './harness.ts';
 import { TLS_VERSIONS, type TlsVersion, type Visit, visit } from './tls-client.ts';
 
 /** SNI names that the fleet's certificates are for: the first is the default's. */
@@ -45,10 +46,21 @@ export async function tlsPort(cluster: ClusterHarness, id: number, index = 0): P
   return (await cluster.ports(id))[index] as number;
 }
 
+/** Waits until every edge serves and holds the ring: a start waits for it for some seconds. */
+export async function startIssuing(cluster: ClusterHarness): Promise<void> {
+  await cluster.startAll();
+  for (const id of cluster.ids) await eventually(async () => (await keysOf(cluster, id)).isIssuing, 'ticket keys');
+  for (const id of cluster.ids) await cluster.ports(id);
+  await eventually(async () => (await keysOf(cluster, 1)).keys.some(({ stage }) => stage === 'staged'), 'a staged key');
+}
+
+export async function keysOf(cluster: ClusterHarness, id: number): Promise<KeysStatus> {
+  return (await cluster.ask<EdgeStatus>(id, 'GET', '/status')).body.keys;
+}
+
 /** The id of the key that this server makes tickets with; undefined: none yet. */
 export async function activeKey(cluster: ClusterHarness, id: number): Promise<string | undefined> {
-  const { body } = await cluster.ask<EdgeStatus>(id, 'GET', '/status');
-  return body.keys.keys.find(({ stage }) => stage === 'active')?.id;
+  return (await keysOf(cluster, id)).keys.find(({ stage }) => stage === 'active')?.id;
 }
 
 /** Counted over all clients. */

@@ -10,7 +10,7 @@ import { createAuthority } from '../cluster/certificates.ts';
 import { type ClusterHarness, clusterTest } from './cluster-harness.ts';
 import { freePort } from './cluster-network.ts';
 import { eventually, requirePeer, runToEnd, temporaryFolder } from './harness.ts';
-import { ticketFleet, tlsPort } from './ticket-fleet.ts';
+import { startIssuing, ticketFleet, tlsPort } from './ticket-fleet.ts';
 import { TLS_VERSIONS, visit } from './tls-client.ts';
 import { startPeer } from './tls-peers.ts';
 
@@ -24,7 +24,7 @@ clusterTest(
   fleet,
   async (t, cluster) => {
     if (!requirePeer(t, hasHaproxy, 'needs haproxy')) return;
-    await cluster.startAll();
+    await startIssuing(cluster);
     const own = await tlsPort(cluster, 1);
     await eventually(async () => (await exportKeys(cluster, 'haproxy')).split('\n').length > 1, 'keys on the disk');
     const other = await startHaproxy(t, await exportKeys(cluster, 'haproxy'), cluster.node);
@@ -52,7 +52,7 @@ clusterTest(
     const keys = Array.from({ length: 3 }, () => `${randomBytes(48).toString('base64')}\n`);
     writeFileSync(cluster.file(1, 'old.keys'), keys.join(''));
     const old = await startHaproxy(t, keys.join(''), cluster.node);
-    await cluster.startAll();
+    await startIssuing(cluster);
     const own = await tlsPort(cluster, 1);
     for (const version of TLS_VERSIONS) {
       const { session } = await visit(old, { version });
@@ -75,7 +75,7 @@ async function exportKeys(cluster: ClusterHarness, format: string): Promise<stri
 /** HAProxy in front of `node`, with a certificate of its own and these ticket keys. Resolves to its port. */
 async function startHaproxy(t: TestContext, keys: string, node: string): Promise<number> {
   const folder = temporaryFolder(t);
-  const port = await freePort([]);
+  const port = await freePort();
   const { certificate, key } = createAuthority('another').issue('/CN=localhost', { names: ['localhost'] });
   writeFileSync(join(folder, 'site.pem'), certificate + key);
   writeFileSync(join(folder, 'ticket.keys'), keys, { mode: 0o600 });

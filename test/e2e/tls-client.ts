@@ -8,7 +8,7 @@ import tls from 'node:tls';
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 export const TLS_VERSIONS: readonly TlsVersion[] = ['TLSv1.2', 'TLSv1.3'];
 
-const VISIT_TIMEOUT_MS = 10_000;
+const VISIT_TIMEOUT_MS = 20_000;
 
 export interface VisitOptions {
   readonly version: TlsVersion;

@@ -11,7 +11,7 @@ import { startTlsServer } from '../control/tls-servers.ts';
 import { clusterTest } from './cluster-harness.ts';
 import { freePort } from './cluster-network.ts';
 import { requirePeer, runToEnd, temporaryFolder } from './harness.ts';
-import { ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
+import { startIssuing, ticketFleet, tlsListener, tlsPort } from './ticket-fleet.ts';
 import { startPeer } from './tls-peers.ts';
 
 interface Probe {
@@ -23,7 +23,7 @@ interface Probe {
 }
 
 clusterTest('all sessions of a fleet resume everywhere', ticketFleet({ servers: 3 }), async (_, cluster) => {
-  await cluster.startAll();
+  await startIssuing(cluster);
   const addresses = (await Promise.all(cluster.ids.map((id) => tlsPort(cluster, id)))).map(
     (port) => `127.0.0.1:${port}`,
   );
@@ -38,7 +38,7 @@ clusterTest(
   'a listener of TLS 1.3 alone counts as a failure, unless --tls leaves 1.2 out',
   ticketFleet({ servers: 1, listeners: [tlsListener('min_version: TLSv1.3')] }),
   async (_, cluster) => {
-    await cluster.startAll();
+    await startIssuing(cluster);
     const address = `127.0.0.1:${await tlsPort(cluster, 1)}`;
     const both = await runToEnd(['verify', address]);
     assert.equal(both.code, 1);
@@ -84,7 +84,7 @@ test('HAProxy and nginx are read as well', async (t) => {
 
 test('a server that issues no tickets is said to', async (t) => {
   if (!requirePeer(t, spawnSync('openssl', ['version']).status === 0, 'needs openssl')) return;
-  const port = await freePort([]);
+  const port = await freePort();
   const site = siteFile(t);
   const args = ['s_server', '-accept', `127.0.0.1:${port}`, '-cert', site, '-key', site, '-num_tickets', '0'];
   await startPeer(t, 'openssl', [...args, '-no_ticket', '-quiet', '-naccept', '100'], port);
@@ -122,7 +122,7 @@ function siteFile(t: TestContext): string {
 }
 
 async function startHaproxy(t: TestContext, site: string, key: Buffer): Promise<number> {
-  const [folder, port] = [temporaryFolder(t), await freePort([])];
+  const [folder, port] = [temporaryFolder(t), await freePort()];
   writeFileSync(join(folder, 'keys'), `${key.toString('base64')}\n`.repeat(3));
   const file = join(folder, 'haproxy.cfg');
   writeFileSync(
@@ -143,7 +143,7 @@ frontend f
 }
 
 async function startNginx(t: TestContext, site: string, key: Buffer): Promise<number> {
-  const [folder, port] = [temporaryFolder(t), await freePort([])];
+  const [folder, port] = [temporaryFolder(t), await freePort()];
   writeFileSync(join(folder, 'ticket.key'), key);
   mkdirSync(join(folder, 'temp'));
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${folder}/temp;`);
