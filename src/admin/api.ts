@@ -13,6 +13,7 @@ import { describeError, JSON_TYPE } from './errors.ts';
 import { Metrics } from './metrics.ts';
 import { patiently } from './patiently.ts';
 import { definePoolRoutes, type PoolsPort } from './pool-routes.ts';
+import { HEALTHZ, pathOf, READYZ } from './probes.ts';
 import { SharedAnswers } from './shared-answers.ts';
 
 /** What the API shows and changes: an edge. */
@@ -45,15 +46,7 @@ declare module 'fastify' {
 }
 
 const OPENAPI = new URL('config/openapi.yaml', PACKAGE);
-const HEALTHZ = '/healthz';
-const READYZ = '/readyz';
 const PROBE = { config: { isProbe: true } } as const;
-
-/** Whether `url` is answered at once, and asked for by whoever sends clients here. */
-export function isProbe(url: string): boolean {
-  const path = pathOf(url);
-  return path === HEALTHZ || path === READYZ;
-}
 
 /** `reportFault` is told of errors that are this program's own. */
 export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (error: Error) => void): void {
@@ -101,8 +94,4 @@ export function defineApi(app: FastifyInstance, port: AdminPort, reportFault: (e
   definePoolRoutes(app, port.pools, answers);
 
   app.get('/openapi.yaml', (_request, reply) => reply.type('application/yaml').send(readFileSync(OPENAPI)));
-}
-
-function pathOf(url: string): string {
-  return url.split('?', 1)[0] ?? '';
 }

@@ -1,25 +1,25 @@
 /**
  * The admin API's server: listens on loopback, on a unix socket, or with a token anywhere. Main thread, so everything that
  * a client can make it hold or do is bounded.
+ *
+ * What answers (app.ts) is loaded when load() says so, or with the first request: a start need not wait for it.
  */
 
 import { once } from 'node:events';
-import http from 'node:http';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
-import fastify, { type FastifyInstance } from 'fastify';
 import { type AdminConfig, formatListenAddress, type ListenAddress } from '../config/config.ts';
 import type { Log } from '../control/log.ts';
 import { Refusals } from '../control/refusals.ts';
 import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
 import type { AdminSocket } from '../control/systemd/passed-sockets.ts';
-import { type AdminPort, defineApi, isProbe } from './api.ts';
+import type { AdminPort } from './api.ts';
+import type { AdminApp } from './app.ts';
 import { limitConnections } from './connections.ts';
-import { defineDashboard } from './dashboard/serve.ts';
-import { refuseExpectation, refuseUnparsed, refuseUnrouted } from './errors.ts';
-import { EventStreams } from './events.ts';
-import { refusalOf } from './guard.ts';
+import { refuseExpectation, refuseUnparsed } from './errors.ts';
+import { isProbe } from './probes.ts';
 import { readToken } from './token-file.ts';
 
 export interface AdminLimits {
@@ -45,16 +45,7 @@ const LIMITS: AdminLimits = {
   idleTimeoutMs: 5_000,
   closeTimeoutMs: 1_000,
 };
-/** Of a header, in a log line. */
-const LOGGED_CHARS_MAX = 100;
 const TIMEOUT_CHECK_MS = 1_000;
-const HEADERS = {
-  // maxRequestsPerSocket says so too, and leaves the connection open
-  Connection: 'close',
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-} as const;
 
 export interface AdminServerOptions {
   /** Where the address is `fd:`. */
@@ -66,18 +57,20 @@ export interface AdminServerOptions {
 export class AdminServer {
   readonly #limits: AdminLimits;
   readonly #config: AdminConfig;
+  readonly #port: AdminPort;
   readonly #socket: AdminSocket | null;
   readonly #log: Log;
-  readonly #app: FastifyInstance;
   readonly #server: http.Server;
-  readonly #events: EventStreams;
   readonly #refusals: Refusals;
   #token: string | null;
+  #loading: Promise<AdminApp> | null = null;
+  #app: AdminApp | null = null;
 
   /** Throws a StartError where the token file holds no token. */
   constructor(config: AdminConfig, port: AdminPort, log: Log, { socket = null, limits }: AdminServerOptions = {}) {
     this.#limits = { ...LIMITS, ...limits };
     this.#config = config;
+    this.#port = port;
     this.#socket = socket;
     this.#log = log;
     this.#token = readToken(config.tokenFile);
@@ -91,30 +84,14 @@ export class AdminServer {
       isQuick: isProbe,
       onRefused: (address) => this.#refusals.add('too-many-connections', { address }),
     });
-    this.#app = fastify({
-      serverFactory: (handler) => {
-        return this.#server.on('request', (request, response) => {
-          if (admits(request, response)) handler(request, response);
-        });
-      },
-      bodyLimit: this.#limits.bodyBytesMax,
-      routerOptions: { maxParamLength: this.#limits.paramCharsMax },
-      clientErrorHandler: refuseUnparsed,
-      // paths that the router cannot read: no hook and no route is asked
-      frameworkErrors: (error, _request, { raw }) => refuseUnrouted(error, raw),
+    this.#server.on('request', (request, response) => {
+      if (admits(request, response)) this.#answer(request, response);
     });
-    this.#guard();
-    const reportFault = (err: Error) => log.error({ err }, 'an admin request failed');
-    defineApi(this.#app, port, reportFault);
-    this.#events = new EventStreams(port, reportFault);
-    this.#events.define(this.#app);
-    defineDashboard(this.#app);
   }
 
   /** Resolves to the address, with the port that the kernel chose where it was 0. Rejects with a StartError. */
   async listen(): Promise<string> {
     const { address } = this.#config;
-    await this.#app.ready();
     if (address.kind === 'unix') await removeStaleSocket(address.path);
     try {
       if (this.#socket === null) bind(this.#server, address);
@@ -129,6 +106,12 @@ export class AdminServer {
     return formatListenAddress({ ...address, port: (this.#server.address() as AddressInfo).port });
   }
 
+  /** Loads what answers, for which the main thread stands still for some 80 ms. Requests that came before wait for it. */
+  load(): Promise<AdminApp> {
+    this.#loading ??= this.#createApp();
+    return this.#loading;
+  }
+
   /**
    * Reads the token again, from the file that is named now. With a fault in it, the old token stays; and so it does where
    * the file says another address, which has to wait for a restart: who needs a token depends on the address.
@@ -139,7 +122,7 @@ export class AdminServer {
     try {
       this.#token = readToken(config.tokenFile);
       // whoever still looks on has to come back with the new one
-      if (this.#token !== before) this.#events.renew();
+      if (this.#token !== before) this.#app?.renewStreams();
     } catch (error) {
       this.#log.error(`the admin API's token is in force as it was: ${(error as Error).message}`);
     }
@@ -150,39 +133,38 @@ export class AdminServer {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#events.close();
+    this.#app?.closeStreams();
     this.#server.closeIdleConnections();
     const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeTimeoutMs);
     await closed;
     this.#refusals.close();
     clearTimeout(cut);
-    await this.#app.close();
+    await this.#app?.close();
   }
 
-  #guard(): void {
-    this.#app.addHook('onRequest', async (request, reply) => {
-      reply.headers(HEADERS);
-      const { method, headers, raw, routeOptions } = request;
-      const { isProbe, isPage = false } = routeOptions.config;
-      const hosts = raw.headersDistinct.host?.length ?? 0;
-      const asked = { method, headers, hosts, httpVersion: raw.httpVersion, isPage };
-      const refusal = refusalOf(asked, this.#socket?.address ?? this.#config.address, this.#token);
-      if (refusal === null) return;
-      const { status, code, message } = refusal;
-      if (status === 401 && (isProbe ?? isPage)) {
-        request.isStranger = true;
-        return;
-      }
-      this.#refusals.add(code, { host: brief(headers.host), origin: brief(headers.origin) });
-      if (status === 401) reply.header('WWW-Authenticate', 'Bearer');
-      return reply.code(status).send({ code, message });
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#app !== null) this.#app.handle(request, response);
+    else
+      this.load().then(
+        (app) => app.handle(request, response),
+        // whoever awaits load() hears why
+        () => response.destroy(),
+      );
+  }
+
+  async #createApp(): Promise<AdminApp> {
+    const { AdminApp } = await import('./app.ts');
+    this.#app = await AdminApp.create(this.#port, {
+      server: this.#server,
+      address: this.#socket?.address ?? this.#config.address,
+      token: () => this.#token,
+      log: this.#log,
+      refusals: this.#refusals,
+      bodyBytesMax: this.#limits.bodyBytesMax,
+      paramCharsMax: this.#limits.paramCharsMax,
     });
+    return this.#app;
   }
-}
-
-/** What a client may put into a log line. */
-function brief(header: string | undefined): string | undefined {
-  return header?.slice(0, LOGGED_CHARS_MAX);
 }
 
 function createServer(limits: AdminLimits): http.Server {
@@ -198,6 +180,7 @@ function createServer(limits: AdminLimits): http.Server {
   // answers that nobody reads must not pile up: one request a connection, which ends when it stands still
   server.maxRequestsPerSocket = 1;
   server.setTimeout(limits.idleTimeoutMs);
+  server.on('clientError', refuseUnparsed);
   server.on('checkExpectation', (_request, response: http.ServerResponse) => refuseExpectation(response));
   return server;
 }

@@ -5,7 +5,7 @@
  */
 
 import { Command } from 'commander';
-import type { AdminServer } from '../admin/server.ts';
+import { AdminServer } from '../admin/server.ts';
 import type { BindAddress } from '../boards/listener-task.ts';
 import { type Config, formatListenAddress } from '../config/config.ts';
 import { explainUnwritable } from '../control/access-log-file.ts';
@@ -91,20 +91,20 @@ export async function run(config: Config, { amend, onServing }: RunHooks = {}): 
   process.on('SIGHUP', () => void edge.reload());
   edge.preload();
   try {
-    // loaded where it is wanted alone, as the framework takes as long as all of the rest; and before the member has a vote
-    const adminModule = config.admin === null ? null : await import('../admin/server.ts');
-    await edge.join();
-    let adminAddress: string | null = null;
-    if (adminModule !== null && config.admin !== null) {
-      admin = new adminModule.AdminServer(config.admin, edge, log, { socket: adminSocket(config, sockets) });
-      adminAddress = await admin.listen();
-      log.info({ address: adminAddress }, 'admin API');
+    if (config.admin !== null) {
+      admin = new AdminServer(config.admin, edge, log, { socket: adminSocket(config, sockets) });
+      // before the member has a vote that others count on
+      if (config.stekShare !== null) await admin.load();
     }
+    await edge.join();
+    const adminAddress = (await admin?.listen()) ?? null;
+    if (adminAddress !== null) log.info({ address: adminAddress }, 'admin API');
     const bound = await edge.start();
     const addresses = bound.map(formatBound);
     log.info({ addresses, workers: config.workers, pid: process.pid }, 'serving');
     reportReady(manager, edge);
     onServing?.(addresses, adminAddress);
+    await admin?.load();
   } catch (error) {
     // told to stop before it had started: what start() needs was ended under it
     if (!stopping.isRequested) {

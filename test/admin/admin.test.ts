@@ -182,6 +182,16 @@ test('an address that is taken is said, with its code', async (t) => {
   await assert.rejects(admin.listen(), { message: `admin: cannot listen on ${taken.address}`, code: 'EADDRINUSE' });
 });
 
+test('what comes before the framework has been loaded is answered like all else', async (t) => {
+  const { ask, port } = await startAdmin(t);
+  assert.match(await exchange(port, 'nonsense\r\n\r\n'), /^HTTP\/1\.1 400 .*"bad-request"/s);
+  const first = await Promise.all([ask('GET', '/status'), ask('GET', '/nothing'), ask('POST', NODES, '{"address":')]);
+  assert.deepEqual(
+    first.map(({ status }) => status),
+    [200, 404, 400],
+  );
+});
+
 test('bodies and heads are bounded', async (t) => {
   const { ask, port } = await startAdmin(t);
   const large = await ask('POST', NODES, { address: 'a'.repeat(20_000) });
