@@ -156,7 +156,7 @@ function ask(socket: net.Socket): Promise<void> {
 /** One nginx worker with the same idle connections; null where there is no nginx. */
 async function nginxKib(kind: Kind): Promise<number | null> {
   if (spawnSync('nginx', ['-v']).error !== undefined) return null;
-  const port = await freePort([]);
+  const port = await freePort();
   const secure = kind === 'tls' ? `ssl_certificate ${folder}/a.crt; ssl_certificate_key ${folder}/a.key;` : '';
   const file = join(folder, 'nginx.conf');
   writeFileSync(

@@ -32,7 +32,7 @@ export type SharedSetting = Omit<Setting, 'port'>;
 export async function launch(subject: Subject, shared: SharedSetting, cores: string | null): Promise<Launched> {
   const folder = join(shared.folder, subject.name.replaceAll(/\W+/g, '-'));
   mkdirSync(folder);
-  const port = await freePort([]);
+  const port = await freePort();
   const { program, args } = subject.prepare({ ...shared, folder, port });
   const child = start(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cores, cwd: folder });
   let said = '';

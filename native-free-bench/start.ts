@@ -93,7 +93,7 @@ async function measure(all: readonly Case[]): Promise<void> {
 async function cases(): Promise<Case[]> {
   const admin = 'admin: {address: "127.0.0.1:0"}\n';
   writeCredentials(folder, 'peer', [authority], authority.issue('/CN=localhost'));
-  const port = await freePort([]);
+  const port = await freePort();
   writeFileSync(join(folder, 'servers.yaml'), `- {server_id: 1, address: 127.0.0.1, port: ${port}}\n`);
   const share =
     `stek_share: {server_id: 1, address: 127.0.0.1, port: ${port}, key_update_interval: 3600,\n` +

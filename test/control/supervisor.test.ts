@@ -123,7 +123,7 @@ test('a thread that dies in a change that is refused: the next one serves what w
   const supervisor = newSupervisor(t);
   const three = nextWorkers(3);
   await supervisor.start(plan({ workers: 3 }));
-  const port = await freePort([]);
+  const port = await freePort();
   const further: ServingPlan['listeners'][number] = { ...LISTENER, address: { kind: 'tcp', host: '127.0.0.1', port } };
   const [, , dying] = await three;
   const refused = new Promise<void>((resolve) => {

@@ -119,7 +119,7 @@ export class ClusterHarness {
     const folder = join(this.#folder, String(id));
     mkdirSync(folder);
     const [leaf, authorities] = [this.authority.issue(SUBJECT), [this.authority]];
-    const port = await freePort([...this.#places.values()].map((place) => place.port));
+    const port = await freePort();
     this.#places.set(id, { folder, port, leaf, authorities, list: [id], processes: [], isPaused: false });
   }
 

@@ -11,22 +11,33 @@ export interface Answer<T = unknown> {
   readonly tookMs: number;
 }
 
+/** Where nobody but `freePort` listens. */
+const LEASE_HOST = '127.127.127.127';
+
 /**
  * A port that nobody listens on, below those that the kernel gives away: a server that is down for a while finds its own
- * again.
+ * again. It is this process's as long as that lives: to listen on it at another address keeps it from all others that ask
+ * here, whatever of it is in use at the moment.
  */
-export async function freePort(taken: readonly number[]): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = 15_000 + Math.floor(Math.random() * 15_000);
-    if (!taken.includes(port) && (await isFree(port))) return port;
+    const lease = await listenerOn(LEASE_HOST, port);
+    const server = lease && (await listenerOn(HOST, port));
+    if (server === null) lease?.close();
+    else {
+      await new Promise((resolve) => server.close(resolve));
+      return port;
+    }
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Null: it is taken. Keeps no process alive. */
+function listenerOn(host: string, port: number): Promise<net.Server | null> {
   return new Promise((resolve) => {
-    const server = net.createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, HOST, () => server.close(() => resolve(true)));
+    const server = net.createServer().unref();
+    server.once('error', () => resolve(null));
+    server.listen(port, host, () => resolve(server));
   });
 }
 

@@ -56,7 +56,7 @@ export class Machines {
   static async create(t: TestContext, backends: readonly string[]): Promise<Machines> {
     // one port on all addresses, as the page has it
     const ports: number[] = [];
-    while (ports.length < 3) ports.push(await freePort(ports));
+    while (ports.length < 3) ports.push(await freePort());
     const [peers = 0, http = 0, https = 0] = ports;
     let machines: Machines | null = null;
     // before the folder goes: it says who they are

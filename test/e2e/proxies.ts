@@ -33,7 +33,7 @@ export async function startProxy(
   backend: string,
   settings: ProxySettings,
 ): Promise<number> {
-  const [folder, port] = [temporaryFolder(t), await freePort([])];
+  const [folder, port] = [temporaryFolder(t), await freePort()];
   const file = join(folder, `${proxy}.conf`);
   const isNginx = proxy === 'nginx';
   writeFileSync(file, isNginx ? nginxConfig(folder, port, backend, settings) : haproxyConfig(port, backend, settings));

@@ -13,6 +13,7 @@ import { askAdmin } from '../../src/admin/client.ts';
 import { parseListenAddress } from '../../src/config/addresses.ts';
 import type { EdgeStatus } from '../../src/control/status.ts';
 import { duplicate, hasSystemCalls } from '../../src/control/system-calls.ts';
+import { freePort } from './cluster-network.ts';
 import {
   eventually,
   get,
@@ -242,14 +243,6 @@ test('systemd-socket-activate starts it by the first connection, which it answer
   await receiver.received(has('STOPPING'));
   assert.deepEqual(await exited, [0, null]);
 });
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function askStatus(address: string): Promise<EdgeStatus> {
   const parsed = parseListenAddress(address);

@@ -75,7 +75,7 @@ async function exportKeys(cluster: ClusterHarness, format: string): Promise<stri
 /** HAProxy in front of `node`, with a certificate of its own and these ticket keys. Resolves to its port. */
 async function startHaproxy(t: TestContext, keys: string, node: string): Promise<number> {
   const folder = temporaryFolder(t);
-  const port = await freePort([]);
+  const port = await freePort();
   const { certificate, key } = createAuthority('another').issue('/CN=localhost', { names: ['localhost'] });
   writeFileSync(join(folder, 'site.pem'), certificate + key);
   writeFileSync(join(folder, 'ticket.keys'), keys, { mode: 0o600 });

@@ -84,7 +84,7 @@ test('HAProxy and nginx are read as well', async (t) => {
 
 test('a server that issues no tickets is said to', async (t) => {
   if (!requirePeer(t, spawnSync('openssl', ['version']).status === 0, 'needs openssl')) return;
-  const port = await freePort([]);
+  const port = await freePort();
   const site = siteFile(t);
   const args = ['s_server', '-accept', `127.0.0.1:${port}`, '-cert', site, '-key', site, '-num_tickets', '0'];
   await startPeer(t, 'openssl', [...args, '-no_ticket', '-quiet', '-naccept', '100'], port);
@@ -122,7 +122,7 @@ function siteFile(t: TestContext): string {
 }
 
 async function startHaproxy(t: TestContext, site: string, key: Buffer): Promise<number> {
-  const [folder, port] = [temporaryFolder(t), await freePort([])];
+  const [folder, port] = [temporaryFolder(t), await freePort()];
   writeFileSync(join(folder, 'keys'), `${key.toString('base64')}\n`.repeat(3));
   const file = join(folder, 'haproxy.cfg');
   writeFileSync(
@@ -143,7 +143,7 @@ frontend f
 }
 
 async function startNginx(t: TestContext, site: string, key: Buffer): Promise<number> {
-  const [folder, port] = [temporaryFolder(t), await freePort([])];
+  const [folder, port] = [temporaryFolder(t), await freePort()];
   writeFileSync(join(folder, 'ticket.key'), key);
   mkdirSync(join(folder, 'temp'));
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((one) => `${one}_temp_path ${folder}/temp;`);

@@ -30,7 +30,7 @@ export interface Fleet {
 export async function startFleet(scope: Scope, sampleMs: number, onSpawn: (edge: SoakEdge) => void): Promise<Fleet> {
   const folder = temporaryFolder(scope);
   const ports: number[] = [];
-  while (ports.length < EDGES.length + NODES.length + 1) ports.push(await freePort(ports));
+  while (ports.length < EDGES.length + NODES.length + 1) ports.push(await freePort());
   const peerPorts = Object.fromEntries(EDGES.map((id) => [id, ports.pop() as number]));
   const [spare, ...backends] = [...NODES, 'plain' as const]
     .map((pool) => new SoakBackend(ports.pop() as number, pool, scope))

@@ -68,7 +68,7 @@ class PeerTarget implements FuzzTarget {
     await this.#stop();
     const servers: ServerAddress[] = [];
     for (const serverId of SERVERS) {
-      servers.push({ serverId, address: HOST, port: await freePort(servers.map(({ port }) => port)) });
+      servers.push({ serverId, address: HOST, port: await freePort() });
     }
     this.#machines = servers.map((server) => this.#newMachine(server, servers));
     await Promise.all(this.#machines.map(({ cluster }) => cluster.start()));
