@@ -171,7 +171,7 @@ test('a FIFO with a reader, /dev/stdout as a pipe, and /dev/null can be appended
     lines += chunk;
   });
   await eventually(
-    () => said.includes('"serving"'),
+    () => /"serving".*\n/.test(said),
     () => said,
   );
   const serving = JSON.parse(said.split('\n').find((line) => line.includes('"serving"')) ?? '') as LogLine;

@@ -55,16 +55,21 @@ test('a full disk under stderr costs log lines, not the program', async (t) => {
   t.after(() => child.kill('SIGKILL'));
   closeSync(full);
   const exited = once(child, 'exit');
-  await eventually(() => existsSync(path), 'a listening socket');
-  const status = await new Promise<number | undefined>((resolve, reject) => {
-    http
-      .get({ socketPath: path, path: '/', agent: false }, (response) => resolve(response.statusCode))
-      .on('error', reject);
-  });
+  let status: number | undefined;
+  await eventually(async () => {
+    status = await statusFrom(path).catch(() => undefined);
+    return status !== undefined;
+  }, 'a listening socket');
   assert.equal(status, 502);
   child.kill('SIGTERM');
   assert.deepEqual(await exited, [0, null]);
 });
+
+function statusFrom(socketPath: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    http.get({ socketPath, path: '/', agent: false }, ({ statusCode }) => resolve(statusCode)).on('error', reject);
+  });
+}
 
 test('a reader that leaves ends a command quietly, and a full disk with a sentence', async () => {
   const shell = (line: string) =>
@@ -79,7 +84,9 @@ test('a reader that leaves ends a command quietly, and a full disk with a senten
       child.on('close', (code) => resolve({ code, stderr }));
     });
   const [left, full] = await Promise.all([
-    shell('set -o pipefail; "$1" "$2" completion bash | true'),
+    // it begins when the reader has gone: what is written before fills the pipe, and fails then
+    shell(`set -o pipefail
+      { trap '' PIPE; while printf . 2> /dev/null; do :; done; trap - PIPE; exec "$1" "$2" completion bash; } | true`),
     shell('"$1" "$2" completion bash > /dev/full'),
   ]);
   assert.deepEqual(left, { code: 141, stderr: '' });

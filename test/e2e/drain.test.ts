@@ -20,6 +20,7 @@ import {
   simpleConfig,
   startProgram,
   startSound,
+  waitingToBeAccepted,
 } from './harness.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -54,6 +55,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const backend = await holdingBackend(t);
     const program = await startSound(t, simpleConfig([backend.address], { workers: 2 }));
     const fresh = openClient(t, program.port);
+    await once(fresh.socket, 'connect');
     const idle = openClient(t, program.port, GET);
     (await backend.next()).end('idle');
     await idle.until((r) => r.endsWith('idle'));
@@ -64,6 +66,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const second = await backend.next();
     second.setHeader('Content-Length', 8).write('half');
     await reading.until((r) => r.endsWith('half'));
+    await eventually(() => waitingToBeAccepted(program.port) === 0, 'all are accepted');
 
     program.child.kill(signal);
     assert.deepEqual(await Promise.all([fresh.ended, idle.ended]), ['FIN', 'FIN']);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { openClient, rawBackend, simpleConfig, startSound } from './harness.ts';
+import { type Client, eventually, openClient, rawBackend, simpleConfig, startSound } from './harness.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const CUT_SHORT = 'response cut short';
@@ -25,6 +25,19 @@ function gone(connections: readonly net.Socket[]): Promise<unknown> {
   return Promise.all(connections.map((s) => s.closed || new Promise((resolve) => s.once('close', resolve))));
 }
 
+/** The longest time without bytes so far, ms. */
+function longestPause({ socket, ended }: Client): () => number {
+  let [longestMs, lastMs] = [0, performance.now()];
+  const look = () => {
+    const nowMs = performance.now();
+    longestMs = Math.max(longestMs, nowMs - lastMs);
+    lastMs = nowMs;
+  };
+  socket.on('data', look);
+  void ended.then(look);
+  return () => longestMs;
+}
+
 test('a head that trickles is 504 after response_timeout, however steadily it comes', async (t) => {
   const backend = await tricklingBackend(t, 'HTTP/1.1 200 OK\r\n', 'X: y\r\n');
   const program = await startSound(t, simpleConfig([backend.address], { service: ['response_timeout: 300ms'] }));
@@ -42,8 +55,20 @@ test('a body that trickles passes as long as it comes, and one that stops is cut
     await startSound(t, simpleConfig([slow.address], { service })),
     await startSound(t, simpleConfig([stopping.address], { service })),
   ];
-  // 25 drops take longer than body_timeout
-  await openClient(t, first.port, GET).until((r) => r.endsWith('x'.repeat(25)));
+  await eventually(async () => {
+    const client = openClient(t, first.port, GET);
+    const pause = longestPause(client);
+    // 25 drops take longer than body_timeout
+    const isCut = await client
+      .until((r) => r.endsWith('x'.repeat(25)))
+      .then(
+        () => false,
+        () => true,
+      );
+    // on a machine that stands still they do not come for a while
+    if (isCut) assert.ok(pause() > 150, `cut off though drops came, ${pause()} ms apart at most`);
+    return !isCut;
+  }, 'a body that trickles');
   const client = openClient(t, second.port, GET);
   assert.equal(await client.ended, 'FIN');
   assert.match(client.received, /\r\n\r\nsome$/);

@@ -131,6 +131,6 @@ async function startSite(t: TestContext, ...more: readonly string[]) {
 /** What comes back first. */
 async function answered(socket: tls.TLSSocket): Promise<string> {
   socket.write('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n');
-  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })) as [Buffer];
+  const [chunk] = (await once(socket, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer];
   return chunk.toString('latin1');
 }

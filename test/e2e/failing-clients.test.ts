@@ -38,13 +38,13 @@ async function silentBackend(t: TestContext): Promise<Backend & { next(): Promis
 
 test('a head that is not whole within header_timeout is 408, however steadily it comes', async (t) => {
   const backend = await namedBackend(t);
-  const program = await startSound(t, simpleConfig([backend.address], { top: ['limits: {header_timeout: 300ms}'] }));
+  const program = await startSound(t, simpleConfig([backend.address], { top: ['limits: {header_timeout: 1s}'] }));
   const silent = openClient(t, program.port);
   const partial = openClient(t, program.port, 'GET / HTTP/1.1\r\nHost: a\r\n');
   const second = openClient(t, program.port, `${GET}GET /`);
   const dripping = openClient(t, program.port, 'GET / HTTP/1.1\r\n');
   // whole lines: each of them makes the program look at the head again
-  const drip = setInterval(() => dripping.socket.write('X: y\r\n'), 20);
+  const drip = setInterval(() => dripping.socket.write('X: y\r\n'), 50);
   t.after(() => clearInterval(drip));
   // one that sent nothing asked for nothing
   assert.deepEqual([await silent.ended, silent.received], ['FIN', '']);
@@ -151,7 +151,7 @@ test('thousands of connections, opened and dropped in every state, leave nothing
         const socket = net.connect(program.port, '127.0.0.1').on('error', () => {});
         await once(socket, 'connect');
         const bytes = beginnings[i % beginnings.length] as string;
-        const closed = once(socket, 'close');
+        const closed = closeOf(socket);
         if (bytes === '') socket.destroy();
         else socket.write(bytes, 'latin1', () => (i % 3 === 0 ? socket.resetAndDestroy() : socket.destroy()));
         await closed;

@@ -89,7 +89,9 @@ async function statuses(program: Program): Promise<number[]> {
 async function start(t: TestContext, workers: number, env: NodeJS.ProcessEnv = {}) {
   const socket = join(temporaryFolder(t), 'admin.sock');
   const backend = await namedBackend(t);
-  const yaml = simpleConfig([backend.address], { workers, top: [`admin: {address: "unix:${socket}"}`] });
+  // to fill a heap takes a busy machine longer than a thread may stand still by default
+  const top = [`admin: {address: "unix:${socket}"}`, 'worker_hang_timeout: 5m'];
+  const yaml = simpleConfig([backend.address], { workers, top });
   const program = await startProgram(t, yaml, true, { env });
   return { program, metrics: async () => (await scrape(socket)).samples };
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the real program in a process of its own, with backends made by the test. Ports are chosen by the kernel; nothing
+ * Runs the real program in a process of its own, with backends made by the test. Its ports are chosen by the kernel; nothing
  * waits for a time, only for events; everything ends with the test.
  */
 
@@ -16,6 +16,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { freePort } from './cluster-network.ts';
 
 export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /**
@@ -25,7 +26,7 @@ export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 export const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/stekbal-tests', import.meta.url));
 const CHAOS = new URL('./chaos-preload.ts', import.meta.url).href;
 const ENVIRONMENT = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
-const WAIT_MS = 20_000;
+const WAIT_MS = 30_000;
 
 export interface LogLine {
   readonly level: number;
@@ -78,10 +79,10 @@ export interface Lifetime {
   after(undo: () => unknown): unknown;
 }
 
-/** A folder that goes with the test. */
+/** A folder that goes with the test: mostly before the programs that write there. */
 export function temporaryFolder(t: Lifetime): string {
   const folder = mkdtempSync(join(tmpdir(), 'stekbal-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }));
   return folder;
 }
 
@@ -236,7 +237,7 @@ export interface Backend {
   /** Connections accepted so far. */
   readonly connections: net.Socket[];
   close(): Promise<void>;
-  /** Listens again on the same port. */
+  /** Listens again on the same port, which nobody has taken meanwhile. */
   reopen(): Promise<void>;
 }
 
@@ -246,9 +247,12 @@ async function listening(t: TestContext, server: net.Server): Promise<Backend> {
     connections.push(socket);
     socket.on('error', () => {});
   });
-  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  await listen(0);
-  const { port } = server.address() as net.AddressInfo;
+  const listen = (port: number) => {
+    server.listen(port, '127.0.0.1');
+    return once(server, 'listening').then(() => {});
+  };
+  const port = await freePort();
+  await listen(port);
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
@@ -504,7 +508,16 @@ export async function deafAddress(t: TestContext): Promise<string> {
   t.after(() => worker.terminate());
   const [port] = (await once(worker, 'message')) as [number];
   // the kernel takes backlog + 1
-  const filling = Array.from({ length: 4 }, () => openClient(t, port).socket);
-  await Promise.all(filling.slice(0, 2).map((socket) => once(socket, 'connect')));
+  for (let i = 0; i < 4; i++) openClient(t, port);
+  await eventually(() => waitingToBeAccepted(port) === 2, 'a full backlog');
   return `127.0.0.1:${port}`;
+}
+
+/** Connections that the kernel holds for whoever listens on `port` of 127.0.0.1, and that are not accepted yet. */
+export function waitingToBeAccepted(port: number): number {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  // of a socket that listens (state 0A), the receive queue is that of connections
+  const queue = new RegExp(`: ${address} \\S+ 0A \\w+:(\\w+) `, 'g');
+  const queues = [...readFileSync('/proc/net/tcp', 'latin1').matchAll(queue)];
+  return queues.reduce((sum, [, length = '']) => sum + Number.parseInt(length, 16), 0);
 }

@@ -7,6 +7,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { EdgeStatus, NodeStatus } from '../../src/control/status.ts';
+import { freePort } from './cluster-network.ts';
 import {
   DEAD_ADDRESSES,
   eventually,
@@ -24,6 +25,8 @@ const [RISE, FALL] = [2, 3];
 const CHECK = `{interval: ${INTERVAL_MS}ms, rise: ${RISE}, fall: ${FALL}}`;
 /** For a machine that is busy with other things. */
 const SLACK_MS = 1_000;
+/** This process is not kept from its turns for longer but where it, or the whole machine, stands still. */
+const TURN_MS_MAX = 100;
 const CONNECTIONS = 16;
 
 interface Options {
@@ -64,17 +67,34 @@ function askStatus(socketPath: string): Promise<EdgeStatus> {
   });
 }
 
+/** A clock that stands still while this process, or the machine, does: ms. */
+function awakeClock(t: TestContext): () => number {
+  let [awakeMs, lastMs] = [0, performance.now()];
+  const now = () => {
+    const nowMs = performance.now();
+    awakeMs += Math.min(nowMs - lastMs, TURN_MS_MAX);
+    lastMs = nowMs;
+    return awakeMs;
+  };
+  const turning = setInterval(now, TURN_MS_MAX / 5);
+  t.after(() => clearInterval(turning));
+  return now;
+}
+
 /** A backend in a process of its own, which answers with its process id after a few milliseconds. */
-async function startBackend(t: TestContext, port = 0): Promise<{ child: ChildProcess; address: string; name: string }> {
+async function startBackend(
+  t: TestContext,
+  port: number,
+): Promise<{ child: ChildProcess; address: string; name: string }> {
   const script = `
     const server = require('node:http').createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       setTimeout(() => response.end(String(process.pid)), request.url === '/' ? 5 : 0);
     });
-    server.listen(${port}, '127.0.0.1', () => process.send(server.address().port));`;
+    server.listen(${port}, '127.0.0.1', () => process.send('listening'));`;
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   t.after(() => child.kill('SIGKILL'));
-  const [listening] = (await once(child, 'message')) as [number];
-  return { child, address: `127.0.0.1:${listening}`, name: String(child.pid) };
+  await once(child, 'message');
+  return { child, address: `127.0.0.1:${port}`, name: String(child.pid) };
 }
 
 interface Answer {
@@ -88,10 +108,13 @@ interface Answer {
 /** Clients that each send one request after another on a connection of their own, and so at one thread. */
 class Load {
   readonly answers: Answer[] = [];
+  readonly #now: () => number;
   #isOver = false;
   readonly #clients: Promise<void>[];
 
-  constructor(port: number) {
+  /** `now`: a clock for the answers' times. */
+  constructor(port: number, now: () => number) {
+    this.#now = now;
     this.#clients = Array.from({ length: CONNECTIONS }, (_, connection) => this.#run(port, connection));
   }
 
@@ -109,9 +132,9 @@ class Load {
   async #run(port: number, connection: number): Promise<void> {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     while (!this.#isOver) {
-      const beganMs = performance.now();
+      const beganMs = this.#now();
       const answer = await ask(port, agent);
-      this.answers.push({ connection, beganMs, endedMs: performance.now(), ...answer });
+      this.answers.push({ connection, beganMs, endedMs: this.#now(), ...answer });
     }
     agent.destroy();
   }
@@ -138,10 +161,12 @@ for (const [name, service] of [
 ] as const) {
   test(`a backend killed under load (${name}): no request of after it fails, it is out and back in time on all threads`, async (t) => {
     const { yaml, node } = setup(t, { service });
-    const backends = [await startBackend(t), await startBackend(t), await startBackend(t)];
+    const ports = [await freePort(), await freePort(), await freePort()];
+    const backends = await Promise.all(ports.map((port) => startBackend(t, port)));
     const [victim] = backends as [(typeof backends)[number]];
     const program = await startSound(t, yaml(backends.map(({ address }) => address)));
-    const load = new Load(program.port);
+    const now = awakeClock(t);
+    const load = new Load(program.port, now);
     await load.more(500);
     // on a machine that is too busy to answer, a first check may fail
     const isUp = async () => (await Promise.all(backends.map(({ address }) => node(address)))).every(isNodeUp);
@@ -150,21 +175,21 @@ for (const [name, service] of [
 
     victim.child.kill('SIGKILL');
     await once(victim.child, 'exit');
-    const killedMs = performance.now();
+    const killedMs = now();
     await eventually(async () => (await node(victim.address)).health.state === 'down', 'it is down');
-    const outMs = performance.now() - killedMs;
+    const outMs = now() - killedMs;
     const { requests, health } = await node(victim.address);
     assert.equal(health.reason, 'ECONNREFUSED');
     await load.more(500);
     assert.equal((await node(victim.address)).requests, requests, 'no thread sends anything there');
 
-    const { name: reborn } = await startBackend(t, Number(victim.address.split(':')[1]));
-    const rebornMs = performance.now();
+    const { name: reborn } = await startBackend(t, ports[0] as number);
+    const rebornMs = now();
     const met = (connection: number) =>
       load.answers.find((answer) => answer.connection === connection && answer.body === reborn);
-    const all = Array.from({ length: CONNECTIONS }, (_, i) => i);
-    await eventually(() => all.every((i) => met(i) !== undefined), 'every connection meets it again');
-    const backMs = Math.max(...all.map((i) => met(i)?.endedMs ?? Number.POSITIVE_INFINITY)) - rebornMs;
+    const clients = Array.from({ length: CONNECTIONS }, (_, i) => i);
+    await eventually(() => clients.every((i) => met(i) !== undefined), 'every connection meets it again');
+    const backMs = Math.max(...clients.map((i) => met(i)?.endedMs ?? Number.POSITIVE_INFINITY)) - rebornMs;
     await load.stop();
 
     t.diagnostic(`out after ${Math.round(outMs)} ms, back on every connection after ${Math.round(backMs)} ms`);
@@ -178,7 +203,9 @@ for (const [name, service] of [
     );
     assert.ok(failed.length <= CONNECTIONS);
     const told = program.log.slice(lines).filter((line) => /^node is /.test(line.msg) && line.node === victim.address);
-    const changes = told.map(({ from, to }) => `${from} ${to}`);
+    const all = told.map(({ from, to }) => `${from} ${to}`);
+    // on a machine that is too busy to answer, later checks may fail
+    const changes = all.slice(0, all.indexOf('down up') + 1);
     const expected = service.length > 0 ? ['up down', 'down up'] : ['up failing', 'failing down', 'down up'];
     // the checks may be the first to see it
     assert.ok(
@@ -231,8 +258,10 @@ test('where all nodes are down requests get 503 and the log says so once; a relo
   const { level, pool } = await program.logged(({ msg }) => /^all nodes of the pool are down/.test(msg));
   assert.deepEqual([level, pool], [50, 'demo']);
   assert.equal((await get(program.port)).status, 503);
+  // on a machine that is too busy to answer, a check may say so
+  await eventually(async () => (await node(backend.address)).health.reason === 'status 503', 'a check is answered');
   const { health } = await node(backend.address);
-  assert.deepEqual([health.state, health.isChecked, health.reason], ['down', true, 'status 503']);
+  assert.deepEqual([health.state, health.isChecked], ['down', true]);
 
   await program.reload(yaml(nodes));
   await program.reload(yaml([...nodes, '127.0.0.1:1'], `{path: /healthz, interval: 150ms}`));
@@ -243,7 +272,10 @@ test('where all nodes are down requests get 503 and the log says so once; a relo
   );
   status = 204;
   await eventually(async () => (await get(program.port)).status === 200, 'it serves again');
-  assert.equal(program.log.findLast(({ msg }) => /the pool/.test(msg))?.msg, 'the pool has a live node again');
+  await program.logged(({ msg }) => msg === 'the pool has a live node again');
+  const told = program.log.map(({ msg }) => msg).filter((msg) => /the pool/.test(msg));
+  assert.match(told[0] ?? '', /^all nodes of the pool are down/);
+  assert.equal(told[1], 'the pool has a live node again');
   assert.equal((await node('127.0.0.1:1')).health.state, 'down');
 
   status = 503;

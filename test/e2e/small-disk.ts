@@ -1,7 +1,7 @@
 /** A file system of a small size in a folder of the test: it can be filled, made read-only, and healed. Needs root. */
 
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -28,7 +28,8 @@ export function mountSmallDisk(t: TestContext): SmallDisk | null {
   // whatever lies over it too
   t.after(() => {
     while (unmount(folder));
-    rmdirSync(folder);
+    // what still runs may write there
+    rmSync(folder, { recursive: true, maxRetries: 5, retryDelay: 20 });
   });
   if (!requirePeer(t, isMounted, 'mounting a tmpfs needs root (CAP_SYS_ADMIN)')) return null;
   const filler = join(folder, 'filler');

@@ -45,6 +45,8 @@ export class CheckSchedule {
   readonly #due = new Set<Entry>();
   #running = 0;
   #turn: NodeJS.Immediate | null = null;
+  /** When the limits above last had checks wait; performance.now(). One that is due since is late for want of CPU time. */
+  #fullAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(onLate: (byMs: number) => void = () => {}) {
     this.#onLate = onLate;
@@ -92,7 +94,11 @@ export class CheckSchedule {
 
   /** Has the next turn of the event loop begin what may begin. */
   #pump(): void {
-    if (this.#turn !== null || this.#due.size === 0 || this.#running >= RUNNING_MAX) return;
+    if (this.#turn !== null || this.#due.size === 0) return;
+    if (this.#running >= RUNNING_MAX) {
+      this.#fullAtMs = performance.now();
+      return;
+    }
     this.#turn = setImmediate(() => {
       this.#turn = null;
       for (let starts = 0; starts < STARTS_PER_TURN && this.#running < RUNNING_MAX; starts++) {
@@ -101,6 +107,7 @@ export class CheckSchedule {
         this.#due.delete(entry);
         this.#begin(entry);
       }
+      if (this.#due.size > 0) this.#fullAtMs = performance.now();
       this.#pump();
     });
   }
@@ -108,7 +115,7 @@ export class CheckSchedule {
   #begin(entry: Entry): void {
     const periodMs = entry.job.periodMs();
     const lateMs = performance.now() - entry.dueAtMs;
-    if (lateMs > periodMs) this.#onLate(lateMs);
+    if (lateMs > periodMs && entry.dueAtMs <= this.#fullAtMs) this.#onLate(lateMs);
     this.#arm(entry, periodMs);
     this.#running++;
     entry.running = entry.job.run(() => this.#onDone(entry));

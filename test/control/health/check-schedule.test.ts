@@ -25,9 +25,9 @@ class TestJob implements Job {
   }
 }
 
-function newSchedule(t: TestContext) {
+function newSchedule(t: TestContext, onLate: () => void = () => {}) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const schedule = new CheckSchedule();
+  const schedule = new CheckSchedule(onLate);
   const pass = async (ms: number) => {
     t.mock.timers.tick(ms);
     await turn();
@@ -107,4 +107,26 @@ test('a bounded number runs at once; the others follow in their order as those e
   for (const job of jobs.slice(300, 600)) schedule.remove(job);
   while (jobs.at(-1)?.runs === 0) await turn();
   assert.equal(schedule.running, 900);
+});
+
+/** Keeps the thread from its turns for `ms`. */
+function standStill(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end; );
+}
+
+test('checks fall behind where the limits have them wait for more than a period, not where the thread stands still', async (t) => {
+  let late = 0;
+  const { schedule } = newSchedule(t, () => late++);
+  const dueAndLate = async (count: number) => {
+    late = 0;
+    for (let i = 0; i < count; i++) schedule.add(new TestJob(5), 0);
+    t.mock.timers.tick(0);
+    standStill(10);
+    await turn();
+    standStill(10);
+    await turn();
+    return late;
+  };
+  assert.equal(await dueAndLate(32), 0);
+  assert.equal(await dueAndLate(40), 8);
 });

@@ -15,9 +15,9 @@ import { type Observation, observe, seenOf, type Target } from './observe.ts';
 import { CLIENTS, type Client, type ResponseCase } from './response-case.ts';
 import { isSameMeaning } from './same-meaning.ts';
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 20_000;
 /** A connection that is to end and does not is told from one that is slow to. */
-const CLOSE_MS = 4_000;
+const CLOSE_MS = 20_000;
 const BYTE_BY_BYTE_MAX = 300;
 
 /** A plain and a TLS listener before one backend. */
