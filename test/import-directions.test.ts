@@ -77,6 +77,7 @@ test('each kind of planted violation is caught', () => {
     ['src/control/edge.ts', "import type { Service } from '../../workers/service.ts';", /may not import workers/],
     ['src/commands/run.ts', "await import('../../workers/listener.ts');", /may not import workers/],
     ['src/commands/run.ts', 'await import(name);', /imports what cannot be read from the source/],
+    ['src/admin/server.ts', "import http, { type Server } from 'node:http';", /may import only types of node:http/],
     ['workers/http1/fields.ts', "import { Edge } from '../../src/control/edge.ts';", /may not import src\/control/],
     ['workers/tls.ts', "import { KeyRing } from '../src/stek/ring.ts';", /may import only types of src\/stek/],
     ['workers/listener.ts', "import '../test/workers/service.test.ts';", /may not import test/],
@@ -127,6 +128,7 @@ function violations(file: string, source: string): string[] {
 
 function judge(rule: Rule, own: string, file: string, from: string, isType: boolean): string | null {
   if (from === '') return 'imports what cannot be read from the source';
+  if (from === 'node:http' && !isType) return 'may import only types of node:http: src/control/node-http.ts has it';
   if (from.startsWith('node:')) return rule.node ? null : `may not import ${from}`;
   if (!from.startsWith('.')) return rule.packages ? null : `may not import ${from}`;
   const folder = folderOf(posix.join(posix.dirname(file), from));

@@ -2,8 +2,9 @@
  * Asks a running edge's admin API: what the commands use. Main thread of a command.
  */
 
-import http from 'node:http';
+import type { RequestOptions } from 'node:http';
 import { formatListenAddress, type ListenAddress } from '../config/config.ts';
+import { nodeHttp } from '../control/node-http.ts';
 
 const TIMEOUT_MS = 5_000;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -39,7 +40,7 @@ export function askAdmin(
     ...(body !== undefined && { 'content-type': 'application/json' }),
   };
   const options = { ...target(address), path, method, headers, agent: false, timeout: timeoutMs };
-  const request = http.request(options, (response) => {
+  const request = nodeHttp().request(options, (response) => {
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
@@ -63,7 +64,7 @@ export function askAdmin(
   return promise;
 }
 
-function target(address: ListenAddress): http.RequestOptions {
+function target(address: ListenAddress): RequestOptions {
   if (address.kind === 'unix') return { socketPath: address.path };
   if (address.kind === 'fd') throw new AdminClientError(`${formatListenAddress(address)} cannot be connected to`);
   const { host, port } = address;

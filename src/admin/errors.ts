@@ -2,7 +2,7 @@
  * The admin API's errors as its clients get them: {code, message} and a status. Main thread.
  */
 
-import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
 import type { Parsed } from '../config/units.ts';
@@ -65,10 +65,10 @@ function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { Connection: 'close', 'Content-Type': JSON_TYPE, 'Content-Length': length }).end(text);
 }
 
-/** Of what Node could not make a request: its status, and why. */
-const UNPARSED: Readonly<Record<string, readonly [status: number, message: string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not come whole in time'],
-  HPE_HEADER_OVERFLOW: [431, 'the head of the request is too large'],
+/** Of what Node could not make a request: its status line's end, and why. */
+const UNPARSED: Readonly<Record<string, readonly [status: string, message: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not come whole in time'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the head of the request is too large'],
 };
 
 /** Answers what is no HTTP request, and ends the connection. */
@@ -78,10 +78,10 @@ export function refuseUnparsed({ code = '' }: NodeJS.ErrnoException, socket: Soc
     socket.destroy();
     return;
   }
-  const [status, message] = UNPARSED[code] ?? [400, 'this is not an HTTP request'];
+  const [status, message] = UNPARSED[code] ?? ['400 Bad Request', 'this is not an HTTP request'];
   const body = JSON.stringify({ code: 'bad-request', message });
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n` +
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

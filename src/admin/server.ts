@@ -6,11 +6,12 @@
  */
 
 import { once } from 'node:events';
-import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { type AdminConfig, formatListenAddress, type ListenAddress } from '../config/config.ts';
 import type { Log } from '../control/log.ts';
+import { nodeHttp } from '../control/node-http.ts';
 import { Refusals } from '../control/refusals.ts';
 import { removeStaleSocket } from '../control/stale-socket.ts';
 import { StartError } from '../control/start-error.ts';
@@ -60,7 +61,7 @@ export class AdminServer {
   readonly #port: AdminPort;
   readonly #socket: AdminSocket | null;
   readonly #log: Log;
-  readonly #server: http.Server;
+  readonly #server: Server;
   readonly #refusals: Refusals;
   #token: string | null;
   #loading: Promise<AdminApp> | null = null;
@@ -167,8 +168,8 @@ export class AdminServer {
   }
 }
 
-function createServer(limits: AdminLimits): http.Server {
-  const server = http.createServer({
+function createServer(limits: AdminLimits): Server {
+  const server = nodeHttp().createServer({
     maxHeaderSize: limits.headBytesMax,
     headersTimeout: limits.headTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
@@ -181,12 +182,12 @@ function createServer(limits: AdminLimits): http.Server {
   server.maxRequestsPerSocket = 1;
   server.setTimeout(limits.idleTimeoutMs);
   server.on('clientError', refuseUnparsed);
-  server.on('checkExpectation', (_request, response: http.ServerResponse) => refuseExpectation(response));
+  server.on('checkExpectation', (_request, response: ServerResponse) => refuseExpectation(response));
   return server;
 }
 
 /** A unix socket is for this program's user and group alone, from the moment that it is there. */
-function bind(server: http.Server, address: ListenAddress): void {
+function bind(server: Server, address: ListenAddress): void {
   if (address.kind === 'tcp') server.listen(address.port, address.host);
   if (address.kind !== 'unix') return;
   const before = process.umask(0o117);

@@ -3,8 +3,8 @@
  * the main thread carries no request.
  */
 
-import http from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
+import { nodeHttp } from '../control/node-http.ts';
 
 interface Backend {
   readonly host: string;
@@ -15,7 +15,7 @@ interface Backend {
 let answered = 0;
 
 const listening = (workerData as Backend[]).map(({ host, port, address }) => {
-  const server = http.createServer((request, response) => {
+  const server = nodeHttp().createServer((request, response) => {
     request.resume();
     if (request.url === '/health') {
       response.writeHead(204).end();

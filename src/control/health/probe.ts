@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import { LOCAL_FAILURES } from '../../boards/local-failures.ts';
 import type { HealthCheckConfig, HttpCheckConfig, NodeConfig, StatusRange } from '../../config/config.ts';
+import { nodeHttp } from '../node-http.ts';
 import type { Running } from './check-schedule.ts';
 import { startDeadline } from './deadline.ts';
 
@@ -89,9 +90,7 @@ function request(
     verdict ??= result;
   };
   const headers = { Host: host ?? target.address, 'User-Agent': 'stekbal', Accept: '*/*' };
-  // an import of it makes Node load its fetch() too, a tenth of the time of a start that may have no such check
-  const http = process.getBuiltinModule('node:http');
-  const sent = http.request({ ...at, agent: false, method, path, headers, maxHeaderSize: HEAD_BYTES_MAX });
+  const sent = nodeHttp().request({ ...at, agent: false, method, path, headers, maxHeaderSize: HEAD_BYTES_MAX });
   const end = (result: CheckResult) => {
     decide(result);
     sent.destroy();
