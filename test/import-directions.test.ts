@@ -128,7 +128,8 @@ function violations(file: string, source: string): string[] {
 
 function judge(rule: Rule, own: string, file: string, from: string, isType: boolean): string | null {
   if (from === '') return 'imports what cannot be read from the source';
-  if (from === 'node:http' && !isType) return 'may import only types of node:http: src/control/node-http.ts has it';
+  if (/^(node:)?http$/.test(from) && !isType)
+    return 'may import only types of node:http: src/control/node-http.ts has it';
   if (from.startsWith('node:')) return rule.node ? null : `may not import ${from}`;
   if (!from.startsWith('.')) return rule.packages ? null : `may not import ${from}`;
   const folder = folderOf(posix.join(posix.dirname(file), from));

@@ -104,6 +104,7 @@ clusterTest(
     };
     // and maybe of a member that dialled again meanwhile
     await eventually(async () => (await refused()) >= SILENT, 'a refusal of each');
+    assert.ok((await refused()) < 1.1 * SILENT, 'each is refused once');
     const after = await cluster.settled();
     assert.deepEqual([after.member, after.term], [member, term]);
     const lines = cluster.log(target).filter((line) => line.msg === 'refused from a peer');

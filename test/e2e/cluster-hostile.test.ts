@@ -146,9 +146,10 @@ async function recover(t: TestContext, cluster: ClusterHarness, id: ServerId, ad
     const ended = cluster.ids.filter((one) => !cluster.isRunning(one));
     assert.equal(ended.map((one) => lastWords(cluster, one)).join(), '');
   };
+  const nodesOf = (one: ServerId) => cluster.nodes(one).catch((): string[] => []);
   const isEverywhere = async () => {
     sound();
-    const all = await Promise.all(cluster.ids.map((one) => cluster.nodes(one).catch((): string[] => [])));
+    const all = await Promise.all(cluster.ids.map(nodesOf));
     return all.every((nodes) => nodes.includes(address));
   };
   // each has 3 s
@@ -156,7 +157,7 @@ async function recover(t: TestContext, cluster: ClusterHarness, id: ServerId, ad
     const { status } = await cluster.addNode(id, address).catch(() => ({ status: 0 }));
     sound();
     // or it was, and who was asked could not know
-    return status === 200 || (await cluster.nodes(id)).includes(address);
+    return status === 200 || (await nodesOf(id)).includes(address);
   }, 'an edit to be taken');
   await eventually(isEverywhere, 'an edit on all edges');
   t.diagnostic('an edit made there afterwards is on all edges');

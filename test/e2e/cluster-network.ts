@@ -32,11 +32,14 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Null: it is taken. Keeps no process alive. */
+/** Null: it is taken. Keeps no process alive. Rejects where it is anything else, such as want of descriptors. */
 function listenerOn(host: string, port: number): Promise<net.Server | null> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const server = net.createServer().unref();
-    server.once('error', () => resolve(null));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(null);
+      else reject(error);
+    });
     server.listen(port, host, () => resolve(server));
   });
 }

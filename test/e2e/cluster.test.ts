@@ -1,4 +1,7 @@
-/** Clusters of real processes with Traffic Server's default timing: how they form, lose leaders and come back. */
+/**
+ * Clusters of real processes with Traffic Server's default timing, or a slower one where a term is to stay: how they form,
+ * lose leaders and come back.
+ */
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -202,6 +202,9 @@ for (const [name, service] of [
       [],
     );
     assert.ok(failed.length <= CONNECTIONS);
+    await program.logged(
+      (line) => line.node === victim.address && line.to === 'up' && program.log.indexOf(line) >= lines,
+    );
     const told = program.log.slice(lines).filter((line) => /^node is /.test(line.msg) && line.node === victim.address);
     const all = told.map(({ from, to }) => `${from} ${to}`);
     // on a machine that is too busy to answer, later checks may fail

@@ -71,6 +71,10 @@ clusterTest(
 
     const reset = await pool(1, 'demo', 'reset', cluster.node);
     assert.match(reset.stdout, /is as the file says again, weight 1; on every edge of the group\n$/);
+    assert.ok(
+      (await pageOf(cluster, 1)).nodes.every(({ drain }) => !drain),
+      'in force where it was asked for',
+    );
     const withdrawn = await pool(3, 'demo', 'reset', other.address, '--local');
     assert.match(withdrawn.stdout, /is as the file and the group say again, weight 3; on this edge only\n$/);
     await eventually(async () => {

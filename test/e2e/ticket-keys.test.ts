@@ -120,6 +120,7 @@ clusterTest('a revoked key opens no ticket anywhere soon after', ticketFleet({ s
     const { status, body } = await cluster.ask<KeysStatus>(2, 'POST', '/keys/revoke');
     assert.equal(status, 200);
     assert.ok(!body.keys.some(({ id }) => id === old));
+    assert.equal(await resumesAt(2), false, 'whoever was asked opens none once it has answered');
     for (const id of cluster.ids) {
       await eventually(async () => !(await resumesAt(id)), `server ${id} to open no ticket of before`);
     }

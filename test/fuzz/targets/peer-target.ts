@@ -53,6 +53,8 @@ class PeerTarget implements FuzzTarget {
   readonly #files = writeCredentials(this.#folder, 'own', [this.#authority], this.#authority.issue(SUBJECT));
   readonly #leaf = this.#authority.issue(SUBJECT);
   #machines: readonly Machine[] = [];
+  /** Drawn once. */
+  #servers: readonly ServerAddress[] = [];
   #edits = 0;
   #uncaught: unknown = null;
   readonly #onUncaught = (error: unknown) => {
@@ -66,11 +68,11 @@ class PeerTarget implements FuzzTarget {
   /** A new group, which knows a salt. */
   async form(): Promise<void> {
     await this.#stop();
-    const servers: ServerAddress[] = [];
-    for (const serverId of SERVERS) {
-      servers.push({ serverId, address: HOST, port: await freePort() });
+    if (this.#servers.length === 0) {
+      const draw = async (serverId: ServerId) => ({ serverId, address: HOST, port: await freePort() });
+      this.#servers = await Promise.all(SERVERS.map(draw));
     }
-    this.#machines = servers.map((server) => this.#newMachine(server, servers));
+    this.#machines = this.#servers.map((server) => this.#newMachine(server, this.#servers));
     await Promise.all(this.#machines.map(({ cluster }) => cluster.start()));
     const salt = encodeCommand({ kind: 'salt', salt: SALT });
     if (!(await this.#agree(salt, ({ state }) => state.salt === SALT))) throw new Error('the group was not formed');
