@@ -134,20 +134,30 @@ export class AdminServer {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
-    this.#app?.closeStreams();
+    // whose request waits for the app would else be given a stream by it
+    const app = this.#loading?.then(
+      (loaded) => {
+        loaded.closeStreams();
+        return loaded;
+      },
+      () => null,
+    );
     this.#server.closeIdleConnections();
     const cut = setTimeout(() => this.#server.closeAllConnections(), this.#limits.closeTimeoutMs);
     await closed;
     this.#refusals.close();
     clearTimeout(cut);
-    await this.#app?.close();
+    await (await app)?.close();
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     if (this.#app !== null) this.#app.handle(request, response);
     else
       this.load().then(
-        (app) => app.handle(request, response),
+        (app) => {
+          // of who has left meanwhile, or was refused, the app would not hear that it leaves
+          if (request.socket.writable) app.handle(request, response);
+        },
         // whoever awaits load() hears why
         () => response.destroy(),
       );

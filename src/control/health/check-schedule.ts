@@ -38,15 +38,15 @@ class Entry {
 }
 
 export class CheckSchedule {
-  /** A check began this late: there are more than the limits above allow for. */
+  /** The limits above had a check wait for so long: there are more than they allow for. */
   readonly #onLate: (byMs: number) => void;
   readonly #entries = new Map<Job, Entry>();
   /** Those that wait for their turn, in this order. */
   readonly #due = new Set<Entry>();
   #running = 0;
   #turn: NodeJS.Immediate | null = null;
-  /** When the limits above last had checks wait; performance.now(). One that is due since is late for want of CPU time. */
-  #fullAtMs = Number.NEGATIVE_INFINITY;
+  /** Since when the limits above have had checks wait without a break; performance.now(). What was before, CPU time cost. */
+  #fullSinceMs = Number.POSITIVE_INFINITY;
 
   constructor(onLate: (byMs: number) => void = () => {}) {
     this.#onLate = onLate;
@@ -88,6 +88,7 @@ export class CheckSchedule {
       return;
     }
     entry.dueAtMs = performance.now();
+    if (this.#due.size === 0) this.#fullSinceMs = Number.POSITIVE_INFINITY;
     this.#due.add(entry);
     this.#pump();
   }
@@ -96,7 +97,7 @@ export class CheckSchedule {
   #pump(): void {
     if (this.#turn !== null || this.#due.size === 0) return;
     if (this.#running >= RUNNING_MAX) {
-      this.#fullAtMs = performance.now();
+      this.#noteFull();
       return;
     }
     this.#turn = setImmediate(() => {
@@ -107,15 +108,19 @@ export class CheckSchedule {
         this.#due.delete(entry);
         this.#begin(entry);
       }
-      if (this.#due.size > 0) this.#fullAtMs = performance.now();
+      if (this.#due.size > 0) this.#noteFull();
       this.#pump();
     });
   }
 
+  #noteFull(): void {
+    this.#fullSinceMs = Math.min(this.#fullSinceMs, performance.now());
+  }
+
   #begin(entry: Entry): void {
     const periodMs = entry.job.periodMs();
-    const lateMs = performance.now() - entry.dueAtMs;
-    if (lateMs > periodMs && entry.dueAtMs <= this.#fullAtMs) this.#onLate(lateMs);
+    const lateMs = performance.now() - Math.max(entry.dueAtMs, this.#fullSinceMs);
+    if (lateMs > periodMs) this.#onLate(lateMs);
     this.#arm(entry, periodMs);
     this.#running++;
     entry.running = entry.job.run(() => this.#onDone(entry));

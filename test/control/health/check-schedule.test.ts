@@ -109,24 +109,22 @@ test('a bounded number runs at once; the others follow in their order as those e
   assert.equal(schedule.running, 900);
 });
 
-/** Keeps the thread from its turns for `ms`. */
-function standStill(ms: number): void {
-  for (const end = performance.now() + ms; performance.now() < end; );
-}
-
 test('checks fall behind where the limits have them wait for more than a period, not where the thread stands still', async (t) => {
-  let late = 0;
+  let [nowMs, late] = [0, 0];
+  t.mock.method(performance, 'now', () => nowMs);
   const { schedule } = newSchedule(t, () => late++);
-  const dueAndLate = async (count: number) => {
+  const dueAndLate = async (count: number, beforeMs: number, betweenMs: number) => {
     late = 0;
     for (let i = 0; i < count; i++) schedule.add(new TestJob(5), 0);
     t.mock.timers.tick(0);
-    standStill(10);
+    nowMs += beforeMs;
     await turn();
-    standStill(10);
+    nowMs += betweenMs;
     await turn();
     return late;
   };
-  assert.equal(await dueAndLate(32), 0);
-  assert.equal(await dueAndLate(40), 8);
+  assert.equal(await dueAndLate(32, 10, 10), 0);
+  assert.equal(await dueAndLate(40, 10, 0), 0, 'the limit had some wait for a turn alone');
+  assert.equal(await dueAndLate(40, 0, 10), 8);
+  assert.equal(await dueAndLate(32, 10, 10), 0, 'none waits any more');
 });
