@@ -19,7 +19,7 @@ function matches(rule: Rule, failure: Failure, fault: Fault, pauses: readonly Fa
   if (!rule.kinds.includes(fault.kind) || !isThere(rule.scope, failure, fault)) return false;
   const endMs = (rule.since === 'begin' ? fault.fromMs : fault.untilMs) + rule.withinMs + SLACK_MS;
   // what an edge was to meet while it was stopped, it meets when it goes on
-  const laterMs = pauses.map(({ fromMs, untilMs }) => (fromMs <= endMs && untilMs > endMs ? untilMs + SLACK_MS : 0));
+  const laterMs = pauses.map(({ fromMs, untilMs }) => (fromMs <= endMs ? untilMs + SLACK_MS : 0));
   const isThen = failure.atMs >= fault.fromMs - SLACK_MS && failure.fromMs <= Math.max(endMs, ...laterMs);
   return isThen && (rule.holds?.(failure, fault) ?? true);
 }
