@@ -69,6 +69,11 @@ export class SoakEdge {
     if (this.#program === null) throw new Error(`edge ${this.id} has not been started`);
     return this.#program;
   }
+  /** A signal to one that has just been started would end it. */
+  get #living(): ProgramProcess {
+    if (!this.isUp) throw new Error(`edge ${this.id} is away`);
+    return this.program;
+  }
   get pid(): number {
     return this.program.pid;
   }
@@ -111,9 +116,9 @@ export class SoakEdge {
     this.program.child.kill('SIGCONT');
   }
 
-  /** SIGHUP, with the files as they are to be now. Resolves to what the program says of it. */
+  /** SIGHUP, with the files as they are to be now. Resolves to what the program says of it; rejects where it is away. */
   async reload(): Promise<string> {
-    const { log, logged, child } = this.program;
+    const { log, logged, child } = this.#living;
     const before = log.length;
     this.#write();
     child.kill('SIGHUP');
@@ -133,8 +138,12 @@ export class SoakEdge {
     renameSync(join(this.#options.folder, 'access.log'), join(this.#options.folder, `access.log.${this.#rotations}`));
   }
 
-  killThread(): void {
-    this.program.child.send('terminate');
+  /** Rejects where the process is away. */
+  async killThread(): Promise<void> {
+    const { child } = this.#living;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    child.send('terminate', (error) => (error === null ? resolve() : reject(error)));
+    await promise;
   }
 
   ask<T>(method: string, path: string, body?: object): Promise<Answer<T>> {

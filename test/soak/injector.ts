@@ -210,7 +210,7 @@ export class Injector {
     const replacements = () => program.log.filter(({ msg }) => msg === 'listener thread replaced').length;
     const before = replacements();
     await this.#during(this.#parts.log.begin('thread-killed', { edge: edge.id }), async () => {
-      edge.killThread();
+      await edge.killThread();
       await eventually(() => replacements() > before || !edge.isUp, 'the thread that was killed is replaced');
     });
   }
