@@ -313,6 +313,7 @@ test('each of 100,000 nodes costs what one of 10,000 does, and so does each of a
   const [few, many] = [costOf(10_000), costOf(100_000)];
   // a quadratic step would make it 100
   assert.ok(many < 20 * few, `ten times as many cost ${many / few} times as much`);
+  assert.ok(many < 30_000_000, `${many} us`);
 });
 
 test('text nested without end is a diagnostic', () => {

@@ -9,9 +9,11 @@ import { type TestContext, test } from 'node:test';
 import { encode } from '@msgpack/msgpack';
 import type { ClusterStatus, ServerId } from '../../src/cluster/types.ts';
 import { ClusterHarness } from './cluster-harness.ts';
-import { eventually } from './harness.ts';
+import { awakeClock, eventually } from './harness.ts';
 import { letIn } from './hostile-peer.ts';
 
+/** From an edit that is taken to all edges. */
+const RECOVERY_MS = 3_000;
 const HUGE = Number.MAX_SAFE_INTEGER;
 const NOBODY = { voters: [], learners: [] };
 
@@ -159,7 +161,9 @@ async function recover(t: TestContext, cluster: ClusterHarness, id: ServerId, ad
     // or it was, and who was asked could not know
     return status === 200 || (await nodesOf(id)).includes(address);
   }, 'an edit to be taken');
+  const now = awakeClock(t);
   await eventually(isEverywhere, 'an edit on all edges');
+  assert.ok(now() <= RECOVERY_MS);
   t.diagnostic('an edit made there afterwards is on all edges');
 }
 

@@ -27,6 +27,8 @@ export const COMPILE_CACHE = fileURLToPath(new URL('../../node_modules/.cache/st
 const CHAOS = new URL('./chaos-preload.ts', import.meta.url).href;
 const ENVIRONMENT = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
 const WAIT_MS = 30_000;
+/** This process is not kept from its turns for longer but where it, or the whole machine, stands still. */
+const TURN_MS_MAX = 100;
 
 export interface LogLine {
   readonly level: number;
@@ -472,6 +474,20 @@ export async function eventually(
     if (performance.now() > end) assert.fail(`not within ${waitMs} ms: ${typeof what === 'string' ? what : what()}`);
     await sleep(20);
   }
+}
+
+/** A clock that stands still while this process, or the machine, does: ms. For what has to come within a time. */
+export function awakeClock(t: Lifetime): () => number {
+  let [awakeMs, lastMs] = [0, performance.now()];
+  const now = () => {
+    const nowMs = performance.now();
+    awakeMs += Math.min(nowMs - lastMs, TURN_MS_MAX);
+    lastMs = nowMs;
+    return awakeMs;
+  };
+  const turning = setInterval(now, TURN_MS_MAX / 5);
+  t.after(() => clearInterval(turning));
+  return now;
 }
 
 /** Addresses on which nothing listens: ports that the kernel gives to nobody, and that no program has used for decades. */

@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import type { EdgeStatus, NodeStatus } from '../../src/control/status.ts';
 import { freePort } from './cluster-network.ts';
 import {
+  awakeClock,
   DEAD_ADDRESSES,
   eventually,
   get,
@@ -25,8 +26,6 @@ const [RISE, FALL] = [2, 3];
 const CHECK = `{interval: ${INTERVAL_MS}ms, rise: ${RISE}, fall: ${FALL}}`;
 /** For a machine that is busy with other things. */
 const SLACK_MS = 1_000;
-/** This process is not kept from its turns for longer but where it, or the whole machine, stands still. */
-const TURN_MS_MAX = 100;
 const CONNECTIONS = 16;
 
 interface Options {
@@ -65,20 +64,6 @@ function askStatus(socketPath: string): Promise<EdgeStatus> {
     });
     request.on('error', reject);
   });
-}
-
-/** A clock that stands still while this process, or the machine, does: ms. */
-function awakeClock(t: TestContext): () => number {
-  let [awakeMs, lastMs] = [0, performance.now()];
-  const now = () => {
-    const nowMs = performance.now();
-    awakeMs += Math.min(nowMs - lastMs, TURN_MS_MAX);
-    lastMs = nowMs;
-    return awakeMs;
-  };
-  const turning = setInterval(now, TURN_MS_MAX / 5);
-  t.after(() => clearInterval(turning));
-  return now;
 }
 
 /** A backend in a process of its own, which answers with its process id after a few milliseconds. */
