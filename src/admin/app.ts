@@ -3,7 +3,7 @@
  * takes as long as a third of all else that a start loads. Main thread.
  */
 
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { ListenAddress } from '../config/config.ts';
 import type { Log } from '../control/log.ts';
@@ -42,16 +42,12 @@ export class AdminApp {
   readonly #options: AdminAppOptions;
   readonly #app: FastifyInstance;
   readonly #events: EventStreams;
-  #handler: RequestListener | null = null;
 
   private constructor(port: AdminPort, options: AdminAppOptions) {
     const { server, log, bodyBytesMax, paramCharsMax } = options;
     this.#options = options;
     this.#app = fastify({
-      serverFactory: (handler) => {
-        this.#handler = handler;
-        return server;
-      },
+      serverFactory: () => server,
       bodyLimit: bodyBytesMax,
       routerOptions: { maxParamLength: paramCharsMax },
       // the server's own: what cannot be parsed may come before there is an app
@@ -74,9 +70,9 @@ export class AdminApp {
     return app;
   }
 
-  readonly handle: RequestListener = (request, response) => {
-    this.#handler?.(request, response);
-  };
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    this.#app.routing(request, response);
+  }
 
   /** Ends the event streams that are open, with their next tick; their clients may come back. */
   renewStreams(): void {
